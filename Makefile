@@ -1,0 +1,120 @@
+# knut -- an MQTT broker
+#
+#   make                 build build/release/knut
+#   make check           unit tests, packet sequences, layer and size checks
+#   make install         into PREFIX (/usr/local); honours DESTDIR
+#   make uninstall       remove what install put there, configuration stays
+#   make clean           remove build/
+#   make help            this text
+#
+# Switches:
+#   MODE=release|debug|asan   debug: -O0 and asserts; asan: both, and sanitizers
+#   POLL=epoll|poll      which reactor back end
+#   CROSS=PREFIX-        cross-compile, e.g. CROSS=aarch64-linux-gnu-
+#   V=1                  show the commands
+#   WERROR=1             warnings are errors (make check and CI)
+#
+# CXX, CXXFLAGS, LDFLAGS, LDLIBS and DESTDIR are yours.
+
+MODE   ?= release
+POLL   ?= epoll
+CROSS  ?=
+V      ?= 0
+WERROR ?= 0
+
+PREFIX     ?= /usr/local
+SBINDIR    ?= $(PREFIX)/sbin
+MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/knut
+SYSCONFDIR ?= /etc
+INSTALL    ?= install
+
+ifeq ($(origin CXX),default)
+CXX := $(CROSS)g++
+endif
+# The product is linked with the C driver: it must not need libstdc++.
+CC_LINK   ?= $(if $(findstring clang,$(CXX)),clang,$(CROSS)gcc)
+PKG_CONFIG ?= $(CROSS)pkg-config
+
+VERSION := $(shell cat VERSION)
+BUILD   := build/$(CROSS)$(MODE)$(if $(filter-out epoll,$(POLL)),-$(POLL))$(if $(findstring clang,$(CXX)),-clang)
+
+OPT_release := -O2 -g -DNDEBUG -D_FORTIFY_SOURCE=2
+OPT_debug   := -O0 -g
+OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN_asan    := -fsanitize=address,undefined
+
+LANG_FL := -std=c++20 -fno-rtti -fno-threadsafe-statics -fstack-protector-strong \
+           -ffunction-sections -fdata-sections
+CPP_FL  := -Isrc -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DKNUT_VERSION='"$(VERSION)"'
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wundef \
+           -Wno-missing-field-initializers
+ifeq ($(WERROR),1)
+WARN += -Werror
+endif
+CXXFLAGS ?= $(OPT_$(MODE))
+
+LIBS := -lcrypto -linih -lpthread
+
+# A switch selects a file, never a line.
+SRC_ALL  := $(shell find src -name '*.cpp')
+LEFT_OUT := src/net/reactor_%.cpp
+SRC      := $(filter-out $(LEFT_OUT),$(SRC_ALL)) src/net/reactor_$(POLL).cpp
+SRC      := $(filter-out src/tools/%,$(SRC))
+SRC_LIB  := $(filter-out src/main.cpp,$(SRC))
+OBJ_LIB  := $(SRC_LIB:%.cpp=$(BUILD)/%.o)
+OBJ_MAIN := $(BUILD)/src/main.o
+LIB      := $(BUILD)/libknut.a
+
+UNIT_SRC := $(shell find tests/unit tests/sim -name '*.cpp' 2>/dev/null)
+UNIT_OBJ := $(UNIT_SRC:%.cpp=$(BUILD)/%.o)
+SIM_OBJ  := $(filter $(BUILD)/tests/sim/%,$(UNIT_OBJ))
+SEQ_SRC  := $(shell find tests/seq -name '*.cpp' 2>/dev/null)
+SEQ_OBJ  := $(SEQ_SRC:%.cpp=$(BUILD)/%.o)
+
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-5s %s\n' $(1) $(2)
+endif
+
+.DELETE_ON_ERROR:
+.PHONY: all check unit seq install uninstall clean help
+all: $(BUILD)/knut
+
+$(BUILD)/knut: $(OBJ_MAIN) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC_LINK) $(SAN_$(MODE)) -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
+
+$(LIB): $(OBJ_LIB)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(CROSS)ar crs $@ $^
+
+$(BUILD)/src/%.o: src/%.cpp
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LANG_FL) -fno-exceptions $(CPP_FL) $(WARN) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+# Tests are compiled with exceptions and RTTI: doctest's REQUIRE throws.
+$(BUILD)/tests/%.o: tests/%.cpp
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(filter-out -fno-rtti,$(LANG_FL)) $(CPP_FL) -Itests $(WARN) $(if $(filter release,$(MODE)),-O1 -g,$(CXXFLAGS)) -MMD -MP -c -o $@ $<
+
+$(BUILD)/unit: $(UNIT_OBJ) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(SAN_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
+
+$(BUILD)/seq: $(SEQ_OBJ) $(SIM_OBJ) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(SAN_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
+
+unit: $(BUILD)/unit
+	$(Q)$(BUILD)/unit $(if $(TEST),-tc='$(TEST)')
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n 's/^# \{0,1\}//;1,20p' Makefile
+
+-include $(OBJ_LIB:.o=.d) $(OBJ_MAIN:.o=.d) $(UNIT_OBJ:.o=.d) $(SEQ_OBJ:.o=.d)

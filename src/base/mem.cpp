@@ -1,0 +1,74 @@
+#include "base/mem.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <atomic>
+
+// Atomic, since the helper threads allocate too.
+static std::atomic<size_t> used_bytes;
+static std::atomic<size_t> peak_bytes;
+static std::atomic<uint32_t> tries_left; // mem_try calls until one fails; 0: off
+
+static void *count(void *p) {
+    if (!p) return nullptr;
+    size_t size = malloc_usable_size(p);
+    size_t now = used_bytes.fetch_add(size, std::memory_order_relaxed) + size;
+    size_t peak = peak_bytes.load(std::memory_order_relaxed);
+    while (now > peak && !peak_bytes.compare_exchange_weak(
+                             peak, now, std::memory_order_relaxed)) {}
+    return p;
+}
+
+static void uncount(size_t size) {
+    used_bytes.fetch_sub(size, std::memory_order_relaxed);
+}
+
+// Not through the log: that might want memory.
+static void *insist(void *p) {
+    if (p) return p;
+    static const char text[] = "out of memory\n";
+    [[maybe_unused]] ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+    abort();
+}
+
+void *mem_alloc(size_t size) { return insist(count(malloc(size ? size : 1))); }
+
+void *mem_zero(size_t size) { return insist(count(calloc(1, size ? size : 1))); }
+
+void *mem_resize(void *p, size_t size) {
+    size_t before = p ? malloc_usable_size(p) : 0;
+    p = insist(realloc(p, size ? size : 1));
+    uncount(before);
+    return count(p);
+}
+
+void *mem_try(size_t size) {
+    uint32_t left = tries_left.load(std::memory_order_relaxed);
+    if (left) {
+        tries_left.store(left - 1, std::memory_order_relaxed);
+        if (left == 1) return nullptr;
+    }
+    return count(malloc(size ? size : 1));
+}
+
+void mem_free(void *p) {
+    if (!p) return;
+    uncount(malloc_usable_size(p));
+    free(p);
+}
+
+size_t mem_used() { return used_bytes.load(std::memory_order_relaxed); }
+
+size_t mem_peak() { return peak_bytes.load(std::memory_order_relaxed); }
+
+void mem_trim() {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+void mem_fail_after(uint32_t n) {
+    tries_left.store(n, std::memory_order_relaxed);
+}

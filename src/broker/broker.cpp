@@ -1,0 +1,231 @@
+// broker/broker.cpp -- the broker as a whole: made, driven, stopped.
+#include "broker/broker.h"
+
+#include "base/log.h"
+#include "broker/client.h"
+#include "broker/publish.h"
+#include "broker/replay.h"
+#include "broker/send.h"
+#include "broker/session.h"
+#include "broker/sys.h"
+
+// How often memory that bursts have left is given back, and how many retained
+// messages one look for expired ones takes in.
+constexpr uint64_t TRIM_INTERVAL_MS = 30000;
+constexpr size_t TRIM_WORTH = 1 << 20;
+constexpr uint32_t RETAIN_EXPIRY_STEPS = 10000;
+
+static void on_blob_free(void *owner, Blob *blob) {
+    Broker *b = static_cast<Broker *>(owner);
+    message_free(reinterpret_cast<Message *>(blob), &b->messages);
+}
+
+static void on_refused(Conn *conn, CloseCause cause, const char *why) {
+    char addr[ADDR_TEXT];
+    log_notice("Connection from %s rejected, %s.", addr_text(conn->peer, addr),
+               why && *why ? why : close_cause_text(cause));
+}
+
+NetEvents broker_net_events() {
+    NetEvents e = {};
+    e.on_open = client_on_open;
+    e.on_data = client_on_data;
+    e.on_drained = client_on_drained;
+    e.on_closed = client_on_closed;
+    e.on_blob_free = on_blob_free;
+    e.on_refused = on_refused;
+    return e;
+}
+
+// ---- timers ----------------------------------------------------------------
+
+template <class T, Timer T::*M> static T *owner_of(Timer *t) {
+    alignas(T) static char probe[sizeof(T)];
+    auto *at = reinterpret_cast<char *>(&(reinterpret_cast<T *>(probe)->*M));
+    return reinterpret_cast<T *>(reinterpret_cast<char *>(t) - (at - probe));
+}
+
+static void expire_retained(Broker *b) {
+    uint32_t n = retained_expire(b->retained, broker_now(b), RETAIN_EXPIRY_STEPS);
+    b->stats.expired_messages += n;
+    uint64_t every = b->options->retain_expiry_interval_s * 1000ull;
+    // A store larger than one look goes round faster, not in one long turn.
+    if (every && retained_count(b->retained) > RETAIN_EXPIRY_STEPS)
+        every = every * RETAIN_EXPIRY_STEPS / retained_count(b->retained) + 1;
+    if (every) wheel_start(&b->wheel, &b->retain_timer, broker_now(b) + every);
+}
+
+// Gives freed pages back after a burst; at rest it does nothing.
+static void trim(Broker *b) {
+    if (mem_used() + TRIM_WORTH < b->used_at_trim) mem_trim();
+    b->used_at_trim = mem_used();
+    wheel_start(&b->wheel, &b->trim_timer, broker_now(b) + TRIM_INTERVAL_MS);
+}
+
+static void on_due(void *user, Timer *t) {
+    Broker *b = static_cast<Broker *>(user);
+    switch (static_cast<TimerKind>(t->kind)) {
+    case TIMER_CONNECT: return client_on_connect_timeout(owner_of<Client, &Client::timer>(t));
+    case TIMER_KEEP_ALIVE: return client_on_keep_alive(owner_of<Client, &Client::timer>(t));
+    case TIMER_SESSION_EXPIRY: return session_on_expiry(b, owner_of<Offline, &Offline::expiry>(t));
+    case TIMER_WILL: return session_on_will(b, owner_of<Offline, &Offline::will_timer>(t));
+    case TIMER_SYS: return sys_on_timer(b);
+    case TIMER_RETAIN_EXPIRY: return expire_retained(b);
+    case TIMER_TRIM: return trim(b);
+    }
+}
+
+// ---- life ------------------------------------------------------------------
+
+Broker *broker_create(const BrokerSetup &setup, const BrokerOptions *options, Store *store) {
+    Broker *b = mem_new<Broker>();
+    b->setup = setup;
+    b->options = options;
+    b->store = store;
+    b->router = router_create(setup.hash_key);
+    b->retained = retained_create(setup.hash_key, &b->messages);
+    b->sys_timer.kind = TIMER_SYS;
+    b->retain_timer.kind = TIMER_RETAIN_EXPIRY;
+    b->trim_timer.kind = TIMER_TRIM;
+    return b;
+}
+
+void broker_attach(Broker *b, Net *net) {
+    b->net = net;
+    b->started_ms = net->now_ms;
+    wheel_init(&b->wheel, net->now_ms, on_due, b);
+    wheel_start(&b->wheel, &b->trim_timer, broker_now(b) + TRIM_INTERVAL_MS);
+    broker_options_changed(b);
+}
+
+void broker_options_changed(Broker *b) {
+    wheel_stop(&b->wheel, &b->retain_timer);
+    if (b->options->retain_expiry_interval_s)
+        wheel_start(&b->wheel, &b->retain_timer,
+                    broker_now(b) + b->options->retain_expiry_interval_s * 1000ull);
+    sys_start(b);
+}
+
+// Calls `each` for every session, which may end the client and the session: a
+// list of them is taken first.
+static void each_session(Broker *b, void (*each)(Broker *, Session *, const void *),
+                         const void *user) {
+    Vec<Session *> all;
+    uint64_t it = 0;
+    while (Session **s = b->sessions.next(&it)) vec_push(&all, *s);
+    for (Session *s : all) each(b, s, user);
+    vec_free(&all);
+}
+
+static void free_session(Broker *, Session *s, const void *) {
+    if (Client *c = session_client(s)) client_end(c, End::Disconnect, "");
+}
+
+// What is parked goes without its will.
+static void forget_session(Broker *b, Session *s, const void *) {
+    session_unpark(b, s);
+    session_end(b, s);
+}
+
+// Connections that have not sent CONNECT are known by their timers alone.
+static void end_arrivals(Broker *b) {
+    Vec<Client *> all;
+    for (auto &level : b->wheel.slots)
+        for (Timer *slot : level)
+            for (Timer *t = slot; t; t = t->next)
+                if (t->kind == TIMER_CONNECT) vec_push(&all, owner_of<Client, &Client::timer>(t));
+    for (Client *c : all) client_end(c, End::Stopping, "");
+    vec_free(&all);
+}
+
+void broker_free(Broker *b) {
+    b->is_stopping = true;
+    end_arrivals(b);
+    each_session(b, free_session, nullptr);
+    each_session(b, forget_session, nullptr);
+    sys_free(b);
+    router_free(b->router);
+    retained_free(b->retained);
+    frames_free(b);
+    vec_free(&b->matches);
+    b->sessions.free();
+    mem_delete(b);
+}
+
+void broker_tick(Broker *b) {
+    wheel_advance(&b->wheel, broker_now(b));
+    if (b->replays) replay_continue(b);
+}
+
+uint64_t broker_next_ms(const Broker *b) {
+    return b->replays ? broker_now(b) : wheel_next_ms(&b->wheel);
+}
+
+// ---- sending clients away --------------------------------------------------
+
+static void send_away(Client *c, Reason reason, End end, const char *why) {
+    if (c->caps & CAP_REASONS) {
+        char buffer[ENCODE_MAX];
+        Writer w{buffer, buffer + sizeof buffer};
+        disconnect_encode(&w, reason, Bytes());
+        client_send(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
+    }
+    client_end(c, end, why);
+}
+
+static void drop_if_from(Broker *, Session *s, const void *listener) {
+    Client *c = session_client(s);
+    if (c && c->conn->listener == listener)
+        send_away(c, Reason::AdministrativeAction, End::Lost, "administrative action");
+}
+
+void broker_drop_listener(Broker *b, const Listener *l) { each_session(b, drop_if_from, l); }
+
+static void will_of(Broker *, Session *s, const void *) {
+    if (Client *c = session_client(s)) client_publish_will(c);
+}
+
+static void stop_client(Broker *, Session *s, const void *) {
+    if (Client *c = session_client(s))
+        send_away(c, Reason::ServerShuttingDown, End::Stopping, "server shutting down");
+}
+
+void broker_stop(Broker *b) {
+    b->is_stopping = true;
+    each_session(b, will_of, nullptr); // while everybody can hear them
+    each_session(b, stop_client, nullptr);
+    end_arrivals(b);
+}
+
+// ---- for people ------------------------------------------------------------
+
+static void log_filter(void *, const Filter *f) {
+    log_line(LOG_TYPE_NOTICE, "  %.*s (%u subscribers%s)", LOG_BYTES(filter_text(f)),
+             f->subs.size, f->groups ? ", and shared" : "");
+    for (const Group *g = f->groups; g; g = g->next)
+        log_line(LOG_TYPE_NOTICE, "    $share/%.*s: %u members, next is number %u",
+                 static_cast<int>(g->name_size), g->name, g->members.size, g->turn);
+}
+
+void broker_log_subscriptions(Broker *b) {
+    RouterStats s = router_stats(b->router);
+    log_notice("Subscriptions: %llu, shared: %llu, filters: %llu, wildcard shapes: %u.",
+               static_cast<unsigned long long>(s.subscriptions),
+               static_cast<unsigned long long>(s.shared),
+               static_cast<unsigned long long>(s.filters), s.shapes);
+    router_each(b->router, log_filter, nullptr);
+}
+
+void broker_publish_log(Broker *b, uint32_t type, Bytes line) {
+    const char *topic = nullptr;
+    switch (type) {
+    case LOG_TYPE_ERROR: topic = "$SYS/broker/log/E"; break;
+    case LOG_TYPE_WARNING: topic = "$SYS/broker/log/W"; break;
+    case LOG_TYPE_NOTICE: topic = "$SYS/broker/log/N"; break;
+    case LOG_TYPE_INFORMATION: topic = "$SYS/broker/log/I"; break;
+    case LOG_TYPE_SUBSCRIBE: topic = "$SYS/broker/log/M/subscribe"; break;
+    case LOG_TYPE_UNSUBSCRIBE: topic = "$SYS/broker/log/M/unsubscribe"; break;
+    default: return;
+    }
+    publish_internal(b, topic, line, 0, false);
+}
