@@ -1,7 +1,9 @@
 # knut -- an MQTT broker
 #
 #   make                 build build/release/knut
-#   make check           unit tests, packet sequences, layer and size checks
+#   make check           unit tests, packet sequences, layer and size checks;
+#                        TEST=PATTERN runs some of them
+#   make check-system    the program against real clients (KNUT=FILE: that binary)
 #   make install         into PREFIX (/usr/local); honours DESTDIR
 #   make uninstall       remove what install put there, configuration stays
 #   make clean           remove build/
@@ -20,13 +22,14 @@ MODE   ?= release
 POLL   ?= epoll
 CROSS  ?=
 V      ?= 0
-WERROR ?= 0
+WERROR ?= $(if $(filter check,$(MAKECMDGOALS)),1,0)
 
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
 MANDIR     ?= $(PREFIX)/share/man
 DOCDIR     ?= $(PREFIX)/share/doc/knut
 SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 INSTALL    ?= install
 
 ifeq ($(origin CXX),default)
@@ -78,7 +81,7 @@ say = @printf '  %-5s %s\n' $(1) $(2)
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all check unit seq install uninstall clean help
+.PHONY: all check layers sizes path manual unit seq check-system install uninstall clean help
 all: $(BUILD)/knut
 
 $(BUILD)/knut: $(OBJ_MAIN) $(LIB)
@@ -108,13 +111,73 @@ $(BUILD)/seq: $(SEQ_OBJ) $(SIM_OBJ) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(SAN_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
 
+# ---- tests -----------------------------------------------------------------
+
+check: layers sizes path manual unit seq
+
+layers sizes path:
+	$(Q)scripts/check-$@
+
+manual: $(BUILD)/knut
+	$(Q)scripts/check-manual $<
+
 unit: $(BUILD)/unit
 	$(Q)$(BUILD)/unit $(if $(TEST),-tc='$(TEST)')
+
+seq: $(BUILD)/seq
+	$(Q)$(BUILD)/seq $(if $(TEST),'$(TEST)')
+
+# pytest and Paho come from the distribution, for its own python.
+PYTEST ?= $(firstword $(wildcard /usr/bin/python3) python3) -m pytest -p no:cacheprovider
+
+check-system: $(BUILD)/knut
+	$(Q)KNUT="$${KNUT:-$(CURDIR)/$<}" PYTHONDONTWRITEBYTECODE=1 \
+	$(PYTEST) -rs -n 2 --dist loadgroup tests/system $(if $(TEST),-k '$(TEST)')
+
+# ---- installation ----------------------------------------------------------
+
+# What is installed beside the program, as FROM:TO. Paths in the files are those
+# of the defaults; `place` writes the real ones.
+CONFDIR  := $(SYSCONFDIR)/knut
+DATA     := man/knut.8:$(MANDIR)/man8/knut.8 \
+            man/knut.conf.5:$(MANDIR)/man5/knut.conf.5 \
+            etc/knut.service:$(UNITDIR)/knut.service \
+            etc/conf.d/websocket.conf:$(DOCDIR)/examples/websocket.conf \
+            README.md:$(DOCDIR)/README.md \
+            CHANGELOG.md:$(DOCDIR)/CHANGELOG.md \
+            LICENSE:$(DOCDIR)/LICENSE
+PROGRAMS := etc/knut.init:$(SYSCONFDIR)/init.d/knut
+
+from  = $(firstword $(subst :, ,$(1)))
+to    = $(DESTDIR)$(lastword $(subst :, ,$(1)))
+place = sed -e 's|/usr/local/sbin|$(SBINDIR)|g' -e 's|/etc/knut|$(CONFDIR)|g' $(1) >$(2) && chmod $(3) $(2)
+
+define placed
+	@mkdir -p $(dir $(call to,$(1)))
+	$(Q)$(call place,$(call from,$(1)),$(call to,$(1)),$(2))
+
+endef
+
+install: all
+	$(Q)$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(CONFDIR)/conf.d
+	$(Q)$(INSTALL) -m 755 $(BUILD)/knut $(DESTDIR)$(SBINDIR)/knut
+	$(foreach file,$(DATA),$(call placed,$(file),644))
+	$(foreach file,$(PROGRAMS),$(call placed,$(file),755))
+	@if [ -e $(DESTDIR)$(CONFDIR)/knut.conf ]; then \
+	    echo '  $(DESTDIR)$(CONFDIR)/knut.conf is kept as it is'; \
+	else \
+	    $(call place,etc/knut.conf,$(DESTDIR)$(CONFDIR)/knut.conf,644); \
+	fi
+
+# The configuration stays: it is the administrator's.
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/knut $(foreach file,$(DATA) $(PROGRAMS),$(call to,$(file)))
+	-rmdir $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)
 
 clean:
 	rm -rf build
 
 help:
-	@sed -n 's/^# \{0,1\}//;1,20p' Makefile
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 
 -include $(OBJ_LIB:.o=.d) $(OBJ_MAIN:.o=.d) $(UNIT_OBJ:.o=.d) $(SEQ_OBJ:.o=.d)

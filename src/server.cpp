@@ -32,8 +32,11 @@ void server_complete(Config *c) {
 }
 
 void server_log_notes(const Server *s) {
-    const char *file = s->args->config.file;
     for (const ConfigNote &n : s->config.notes) log_at(n.type, "%s", n.text);
+}
+
+void server_log_access(const Server *s) {
+    const char *file = s->args->config.file;
     if (s->config.local_only)
         log_notice("No listener is configured: clients of this machine only can connect.");
     if (s->config.anonymous_by_home)
@@ -64,6 +67,7 @@ static bool open_log(Server *s) {
     const char *file = s->args->config.file;
     if (file) log_info("Config loaded from %s.", file);
     server_log_notes(s);
+    server_log_access(s);
     return true;
 }
 
@@ -86,14 +90,27 @@ static bool make_broker(Server *s) {
     return signals_open(s) || refuse(s, "Signals cannot be received.");
 }
 
+void server_log_opened(const Listener *l) {
+    for (int i = 0; i < l->sockets_count; i++) {
+        sockaddr_storage at = {};
+        socklen_t size = sizeof at;
+        getsockname(l->sockets[i].watch.fd, reinterpret_cast<sockaddr *>(&at), &size);
+        if (at.ss_family == AF_UNIX)
+            log_info("Opening unix listen socket on path %s.", l->options.path);
+        else
+            log_info("Opening %s listen socket on port %d.",
+                     at.ss_family == AF_INET ? "ipv4" : "ipv6", listener_port(l));
+    }
+}
+
 static bool open_listeners(Server *s) {
     char error[512];
     for (ConfigListener *c : s->config.listeners) {
         Listener *l = listener_open(s->net, c->net, error, sizeof error);
         if (!l) return refuse(s, "%s", error);
-        c->net.websockets_origins = {}; // the listener has taken them
         l->user = &c->policy;
         vec_push(&s->listeners, l);
+        server_log_opened(l);
     }
     return true;
 }

@@ -38,7 +38,11 @@ void server_reload(Server *);
 [[nodiscard]] bool signals_open(Server *);
 void signals_close(Server *);
 
+// "Opening ipv4 listen socket on port 1883.", for each of its sockets.
+void server_log_opened(const Listener *);
 // What a configuration leaves to be found out when it is used.
 void server_complete(Config *);
-// Logs what the configuration wants said: deprecated options, who may connect.
+// Logs what was found in the configuration: deprecated options and the like.
 void server_log_notes(const Server *);
+// Logs who may connect where nothing was said about it.
+void server_log_access(const Server *);

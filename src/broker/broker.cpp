@@ -16,8 +16,10 @@ constexpr size_t TRIM_WORTH = 1 << 20;
 constexpr uint32_t RETAIN_EXPIRY_STEPS = 10000;
 
 static void on_blob_free(void *owner, Blob *blob) {
+    // Net outlives the broker: outboxes may hold the last of its messages.
+    MessageStats nobody_counts;
     Broker *b = static_cast<Broker *>(owner);
-    message_free(reinterpret_cast<Message *>(blob), &b->messages);
+    message_free(reinterpret_cast<Message *>(blob), b ? &b->messages : &nobody_counts);
 }
 
 static void on_refused(Conn *conn, CloseCause cause, const char *why) {
@@ -149,6 +151,7 @@ void broker_free(Broker *b) {
     frames_free(b);
     vec_free(&b->matches);
     b->sessions.free();
+    b->net->owner = nullptr;
     mem_delete(b);
 }
 

@@ -21,7 +21,7 @@ struct RetainedCursor {
     Vec<char> from;            // Range: topics before this one have been looked at
     uint64_t word_from = 0;    // Word: the same
     uint64_t word_end = 0;     // Word: the first key behind
-    char filter[2] = "";       // `filter_size` bytes, really
+    char filter[1] = "";       // `filter_size` bytes, really
 };
 
 static Bytes filter_of(const RetainedCursor *c) { return {c->filter, c->filter_size}; }
@@ -206,9 +206,8 @@ static Message *step_word(Retained *r, RetainedCursor *c) {
         c->now = Walk::Done;
         return nullptr;
     }
-    uint64_t key = *c->spot.at;
-    // A topic may be there twice, if two of its words share a hash.
-    for (; c->spot.left && *c->spot.at == key; c->spot.left--) c->spot.at++;
+    uint64_t key = *c->spot.at++;
+    c->spot.left--;
     c->word_from = key + 1;
     Message *m = retained_entry(r, static_cast<uint32_t>(key));
     return topic_matches(filter_of(c), message_topic(m)) ? m : nullptr;

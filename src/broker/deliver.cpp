@@ -83,6 +83,18 @@ static void start(Broker *b, Session *s, Client *c, Traffic *t, Entry e) {
     ring_push(&t->inflight, e);
 }
 
+// Counts a message into the session's queue, and out of it.
+static void count_queued(Broker *b, Traffic *t, const Message *m) {
+    t->queued_bytes += m->payload_size;
+    b->stats.queued_bytes += m->payload_size;
+    b->stats.queued++;
+}
+static void uncount_queued(Broker *b, Traffic *t, const Message *m) {
+    t->queued_bytes -= m->payload_size;
+    b->stats.queued_bytes -= m->payload_size;
+    b->stats.queued--;
+}
+
 static bool queue_full(const Broker *b, const Traffic *t, const Message *m) {
     const BrokerOptions *o = b->options;
     if (o->max_queued_messages && t->queue.size >= o->max_queued_messages) return true;
@@ -99,7 +111,7 @@ static void enqueue(Broker *b, Session *s, Message *m, const Delivery &d) {
         log_dropping(b, s, t);
         return session_tidy(s);
     }
-    t->queued_bytes += m->payload_size;
+    count_queued(b, t, m);
     ring_push(&t->queue, entry_make(t, m, d));
 }
 
@@ -165,7 +177,7 @@ static void send_queued(Broker *b, Session *s, Client *c, Traffic *t) {
     while (t->queue.size && quota_open(b, c, t)) {
         Entry e = *ring_at(&t->queue, 0);
         ring_pop(&t->queue);
-        t->queued_bytes -= e.message->payload_size;
+        uncount_queued(b, t, e.message);
         if (message_expired(e.message, broker_now(b))) {
             b->stats.expired_messages++;
             entry_drop(b, &e);
@@ -313,7 +325,7 @@ void deliver_leave_group(Broker *b, Session *s, Group *g) {
             *ring_at(&t->queue, kept++) = e;
             continue;
         }
-        t->queued_bytes -= e.message->payload_size;
+        uncount_queued(b, t, e.message);
         pass_on(b, s, g, e.message);
         entry_drop(b, &e);
     }
@@ -342,6 +354,7 @@ void deliver_drop_all(Broker *b, Session *s) {
     }
     for (uint32_t i = 0; i < t->queue.size; i++) {
         Entry *e = ring_at(&t->queue, i);
+        uncount_queued(b, t, e->message);
         if (Group *g = entry_group(t, *e)) pass_on(b, s, g, e->message);
         entry_drop(b, e);
     }

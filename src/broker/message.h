@@ -18,7 +18,7 @@
 struct Name {
     uint32_t refs = 1;
     uint16_t size = 0;
-    char text[2] = ""; // `size` bytes, really
+    char text[1] = ""; // `size` bytes, really
 };
 Name *name_new(Bytes text);
 void name_release(Name *); // null is allowed
@@ -41,7 +41,7 @@ struct Message {
     uint16_t expiry_at = 0;          // ForwardProps::expiry_at
     uint8_t qos : 2 = 0;             // as published
     uint8_t retain : 1 = 0;          // as published
-    char data[3] = "";               // topic, properties, payload, really
+    char data[1] = "";               // topic, properties, payload, really
 };
 // Bytes of a Message before `data`.
 constexpr size_t MESSAGE_HEAD = offsetof(Message, data);

@@ -106,7 +106,7 @@ static void shift_right(OrderedNode *parent, uint64_t i, uint64_t count, const L
 }
 
 static bool has_room(const OrderedNode *n, const Layout &s) {
-    return n->count < s.capacity - s.capacity / 8;
+    return n->count < s.capacity - s.capacity / 16;
 }
 
 // Makes room in child `i`, which is full; the parent is not.
@@ -150,11 +150,8 @@ void ordered_insert(Ordered *o, const void *probe, uint64_t key) {
             relieve(n, i, below);
             i = choose(o, n, probe);
         }
-        OrderedBranch *b = &n->branches[i];
-        b->keys++;
-        // Only at the left edge can it come before all others.
-        if (!i && o->compare(o->user, probe, b->first) < 0) b->first = key;
-        n = b->node;
+        n->branches[i].keys++;
+        n = n->branches[i].node;
     }
     leaf_insert(o, n, probe, key);
 }

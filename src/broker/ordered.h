@@ -6,8 +6,8 @@
 //
 // What a key means, and so the order, is told by a function that compares it
 // with a *probe*: whatever is looked for. Insertion, removal, seek and rank
-// cost O(log n) comparisons; a key costs about ten bytes (a full node gives to
-// its neighbours before it is split, so nodes are five sixths full).
+// cost O(log n) comparisons; a key costs about nine bytes (a full node gives to
+// its neighbours before it is split, so nodes are nine tenths full).
 #pragma once
 
 #include <stddef.h>
@@ -21,7 +21,8 @@ struct OrderedNode;
 // One child of a branch node.
 struct OrderedBranch {
     OrderedNode *node = nullptr; // owned
-    uint64_t first = 0;          // the least key below
+    uint64_t first = 0;          // the least key below; in a node's first branch
+                                 // perhaps out of date: nobody looks at it there
     uint64_t keys = 0;           // number of keys below
 };
 

@@ -66,17 +66,23 @@ Message *retained_get(Retained *r, Bytes topic) {
     return handle ? retained_entry(r, *handle) : nullptr;
 }
 
-// The keys of the topic's words; returns how many. in_order knows the first
-// level, so that is none.
+static bool contains(const uint64_t *keys, uint32_t n, uint64_t key) {
+    return std::find(keys, keys + n, key) != keys + n;
+}
+
+// The keys of the topic's words, each once (two may share a hash); returns how
+// many. in_order knows the first level, so that is none.
 static uint32_t word_keys(const Retained *r, Bytes topic, uint32_t handle, uint64_t *keys) {
     uint32_t n = level_count(topic);
     TopicLevels levels = topic_levels(topic);
     Bytes text;
     (void)topic_next_level(&levels, &text);
-    uint32_t i = 0;
-    for (; i < RETAINED_WORDS && topic_next_level(&levels, &text); i++)
-        keys[i] = word_key(r, text, i + 1, n) | handle;
-    return i;
+    uint32_t count = 0;
+    for (uint32_t i = 1; i <= RETAINED_WORDS && topic_next_level(&levels, &text); i++) {
+        uint64_t key = word_key(r, text, i, n) | handle;
+        if (!contains(keys, count, key)) keys[count++] = key;
+    }
+    return count;
 }
 
 static void add(Retained *r, Message *m, uint64_t hash) {

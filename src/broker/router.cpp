@@ -55,7 +55,9 @@ static uint64_t hash_filter(const Router *r, Bytes text, const Shape *shape, uin
     return sum;
 }
 
-static FilterKey key_of(const Router *r, Bytes text) { return {&r->slab, text, nullptr, nullptr}; }
+static FilterKey key_of(const Router *r, Bytes text) {
+    return {&r->slab, text, nullptr, nullptr};
+}
 
 // The handle of the filter of that text; SLAB_NONE if there is none.
 static uint32_t filter_find(Router *r, Bytes text) {

@@ -60,7 +60,7 @@ struct Group {
     uint32_t id = 0;        // unique in the router, never 0
     uint32_t turn = 0;      // index of the member whose turn it is
     uint16_t name_size = 0;
-    char name[2] = "";      // `name_size` bytes, really
+    char name[1] = "";      // `name_size` bytes, really
 };
 
 // A topic filter with at least one subscription, plain or shared. Owner: the
@@ -70,7 +70,7 @@ struct Filter {
     Group *groups = nullptr; // newest first; null for most
     uint16_t size = 0;
     bool wildcard = false;
-    char text[2] = "";       // `size` bytes, really
+    char text[1] = "";       // `size` bytes, really
 };
 inline Bytes filter_text(const Filter *f) { return {f->text, f->size}; }
 

@@ -56,10 +56,12 @@ static ShapeBucket *bucket_of(Shapes *s, const Shape &shape) {
 
 static uint32_t shape_new(Shapes *s, const Shape &shape) {
     uint32_t number = s->all.size;
-    if (s->free.size)
-        number = s->free[--s->free.size];
-    else
+    if (s->free.size) {
+        number = s->free[s->free.size - 1];
+        s->free.size--;
+    } else {
         vec_push(&s->all, Shape{});
+    }
     ShapeBucket *bucket = bucket_of(s, shape);
     s->all[number] = shape;
     s->all[number].at = bucket->probes.size;

@@ -18,5 +18,7 @@ struct Stats {
     uint64_t refused = 0;             // CONNECTs refused
     uint64_t expired_sessions = 0;
     uint64_t expired_messages = 0;
+    uint64_t queued = 0;              // copies that wait in sessions' queues now
+    uint64_t queued_bytes = 0;        // their payloads
     uint32_t clients_maximum = 0;     // most sessions there ever were
 };

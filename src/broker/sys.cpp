@@ -69,6 +69,8 @@ static constexpr Figure FIGURES[] = {
      [](const Broker *b) { return b->stats.publish_bytes_out; }},
     {"bytes/received", Form::Number, [](const Broker *b) { return b->net->bytes_in; }},
     {"bytes/sent", Form::Number, [](const Broker *b) { return b->net->bytes_out; }},
+    {"packet/out/count", Form::Number, [](const Broker *b) { return b->stats.queued; }},
+    {"packet/out/bytes", Form::Number, [](const Broker *b) { return b->stats.queued_bytes; }},
     {"heap/current", Form::Number, [](const Broker *) -> uint64_t { return mem_used(); }},
     {"heap/maximum", Form::Number, [](const Broker *) -> uint64_t { return mem_peak(); }},
 };

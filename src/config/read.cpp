@@ -101,7 +101,7 @@ static bool read_source(Source *s) {
     int result = ini_parse_stream(next_directive, s, on_directive, s);
     if (r->failed) return false;
     if (ferror(s->file))
-        return fail_nowhere(r, "Unable to read config file '%s' (%s).", r->file, strerror(errno));
+        return fail_nowhere(r, "Unable to read config file '%s'. %s.", r->file, strerror(errno));
     if (result) return fail(r, "The line cannot be read.");
     return true;
 }
@@ -109,7 +109,7 @@ static bool read_source(Source *s) {
 bool read_file(Reader *r, const char *path) {
     FILE *file = fopen(path, "re");
     if (!file)
-        return fail_nowhere(r, "Unable to open config file '%s' (%s).", path, strerror(errno));
+        return fail_nowhere(r, "Unable to open config file '%s'. %s.", path, strerror(errno));
     const char *file_before = r->file;
     int line_before = r->line;
     ListenerDraft *current_before = r->draft.current;
@@ -158,7 +158,7 @@ bool set_include_dir(Reader *r, const Option &o, Bytes value, void *) {
     }
     DIR *dir = opendir(keep(r, value));
     if (!dir)
-        return fail(r, "Unable to open include_dir '%.*s' (%s).", LOG_BYTES(value), strerror(errno));
+        return fail(r, "Unable to open include_dir '%.*s'. %s.", LOG_BYTES(value), strerror(errno));
     Vec<const char *> files = list_dir(r, value, dir);
     closedir(dir);
 

@@ -36,7 +36,7 @@ bool take_text(Reader *r, const char *name, Bytes value, char *out, size_t size)
         return fail(r, "The '%s' value is too long (%zu bytes, at most %zu are possible).",
                     name, value.size(), size - 1);
     memset(out, 0, size); // so that a reload can compare the whole field
-    memcpy(out, value.data(), value.size());
+    if (!value.empty()) memcpy(out, value.data(), value.size());
     return true;
 }
 

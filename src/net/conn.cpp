@@ -107,7 +107,9 @@ void conn_on_writable(Conn *c) {
 void conn_update_interest(Conn *c) {
     bool reads = !(c->state & CONN_PAUSED), writes = c->state & CONN_BLOCKED;
     auto want = static_cast<uint8_t>((reads ? READY_READ : 0) | (writes ? READY_WRITE : 0));
-    if (want != c->watch.interest) c->ops->interest(c, want);
+    if (want == c->watch.interest) return;
+    c->ops->interest(c, want);
+    c->watch.interest = want; // the reactor has set it too; memory has not
 }
 
 void conn_pause(Conn *c) {

@@ -4,7 +4,7 @@ const char *home_text(Home h) {
     switch (h) {
     case Home::Yes: return "the address is at home";
     case Home::Stranger: return "the address is not one of a home network";
-    case Home::Gateway: return "the address is that of the default gateway, which may hide strangers";
+    case Home::Gateway: return "the address is the default gateway's, which may hide strangers";
     case Home::Cgnat: return "the address is shared by a provider's customers (100.64.0.0/10)";
     case Home::NoHost: return "the web request has no Host";
     case Home::ForeignHost: return "the Host of the web request is not one of a home network";

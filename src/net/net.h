@@ -48,7 +48,7 @@ enum class CloseCause : uint8_t {
     PeerClosed,    // orderly end of the stream, or a WebSocket Close
     Error,         // read or write failed (reset, timed out)
     BadWebSocket,  // the peer broke RFC 6455
-    BadRequest,    // the HTTP request was refused (before on_open)
+    BadRequest,    // the HTTP request was refused, or a limit reached (before on_open)
     Timeout,       // no complete handshake in time (before on_open)
     NoMemory,      // an outbox could not grow
 };

@@ -28,6 +28,7 @@ void reactor_free(Reactor *);
 
 // False with errno set if the system refuses (no memory, too many watches).
 [[nodiscard]] bool reactor_add(Reactor *, Watch *, uint8_t interest);
+// If the system refuses, Watch::interest stays what it was.
 void reactor_change(Reactor *, Watch *, uint8_t interest);
 // To be called before the descriptor is closed. Events of this turn that are
 // not yet delivered for this watch are dropped.

@@ -16,10 +16,9 @@ static ssize_t socket_writev(Conn *c, const iovec *iov, int n) {
 }
 
 static void socket_interest(Conn *c, uint8_t interest) {
-    if (c->watch.flags & ON_REACTOR)
-        return reactor_change(c->net->reactor, &c->watch, interest);
-    if (reactor_add(c->net->reactor, &c->watch, interest)) c->watch.flags |= ON_REACTOR;
-    else conn_die(c, CloseCause::Error);
+    if (c->watch.flags & ON_REACTOR) reactor_change(c->net->reactor, &c->watch, interest);
+    else if (reactor_add(c->net->reactor, &c->watch, interest)) c->watch.flags |= ON_REACTOR;
+    if (c->watch.interest != interest) conn_die(c, CloseCause::Error); // the kernel refused
 }
 
 static void socket_shutdown(Conn *c) { shutdown(c->watch.fd, SHUT_WR); }

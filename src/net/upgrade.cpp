@@ -162,7 +162,8 @@ static constexpr StatusRule STATUS_RULES[] = {
      "A WebSocket of version 13 is needed here.\n"},
     {431, "Request Header Fields Too Large", "close", "", "plain", "The request is too large.\n"},
     {500, "Internal Server Error", "close", "", "plain", "This did not work.\n"},
-    {503, "Service Unavailable", "close", "Retry-After: 5\r\n", "plain", "Too many connections.\n"},
+    {503, "Service Unavailable", "close", "Retry-After: 5\r\n", "plain",
+     "Too many connections.\n"},
     {505, "HTTP Version Not Supported", "close", "", "plain", "HTTP/1.1 is spoken here.\n"},
 };
 

@@ -7,6 +7,7 @@
 
 #include "sim/world.h"
 
+namespace seq {
 namespace {
 
 using Value = const std::string &;
@@ -100,11 +101,15 @@ void option_apply(const SimOptions &o, const std::string &name, const std::strin
 
 std::string options_text(const std::vector<std::pair<std::string, std::string>> &options,
                          int port, int web_port) {
-    std::string global, local;
-    for (const auto &[name, value] : options)
-        (find(name)->listener ? local : global) += name + " " + value + "\n";
+    std::string global, local, web;
+    for (const auto &[name, value] : options) {
+        bool for_web = name.starts_with("websockets");
+        (for_web ? web : find(name)->listener ? local : global) += name + " " + value + "\n";
+    }
     auto listener = [&](int p, const char *protocol) {
         return "\nlistener " + std::to_string(p) + " 127.0.0.1\nprotocol " + protocol + "\n" + local;
     };
-    return global + listener(port, "mqtt") + listener(web_port, "websockets");
+    return global + listener(port, "mqtt") + listener(web_port, "websockets") + web;
 }
+
+} // namespace seq

@@ -9,6 +9,8 @@ struct World;
 struct ListenerPolicy;
 struct ListenerOptions;
 
+namespace seq {
+
 bool option_known(const std::string &name);
 
 // In the simulator: into the structs. Before World::start().
@@ -22,3 +24,5 @@ void option_apply(const SimOptions &, const std::string &name, const std::string
 // For the real broker: a configuration with a plain and a WebSocket listener.
 std::string options_text(const std::vector<std::pair<std::string, std::string>> &options,
                          int port, int web_port);
+
+} // namespace seq

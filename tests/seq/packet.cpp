@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+namespace seq {
 namespace {
 
 constexpr uint16_t bit(int type) { return static_cast<uint16_t>(1u << type); }
@@ -356,3 +357,5 @@ std::string packet_fault(int version, std::string_view packet) {
     read_packet(version, packet, &text, &fault);
     return fault;
 }
+
+} // namespace seq

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+namespace seq {
 enum class PropKind : uint8_t { One, Two, Four, Varint, String, Binary, Pair };
 
 struct PropInfo {
@@ -38,3 +39,5 @@ std::string hex_text(std::string_view bytes, size_t most = 80);
 // What is wrong with a packet that a server sent; empty: nothing. Checks the
 // form whole: flags, lengths, strings, reason codes, properties.
 std::string packet_fault(int version, std::string_view packet);
+
+} // namespace seq

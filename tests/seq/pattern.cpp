@@ -6,6 +6,9 @@
 #include "seq/packet.h"
 #include "sim/wsclient.h"
 
+namespace seq {
+
+using namespace websocket;
 namespace {
 
 [[noreturn]] void wrong(const std::string &what) { throw NotationError(what); }
@@ -131,14 +134,17 @@ void add_text(Pattern *p, std::string_view word, NotationState *st) {
     }
 }
 
-// Where `key:value` or `key=value` is cut: outside of quotes.
+// Where `key:value` or `key=value` is cut: outside of quotes and braces.
 size_t find_outside(std::string_view s, char wanted) {
     bool quoted = false;
+    int depth = 0;
     for (size_t i = 0; i < s.size(); i++) {
         if (s[i] == '\\' && quoted) i++;
         else if (s[i] == '"') quoted = !quoted;
-        else if (s[i] == wanted && !quoted) return i;
-        else if (s[i] == '{') return std::string_view::npos;
+        else if (quoted) continue;
+        else if (s[i] == '{') depth++;
+        else if (s[i] == '}') depth--;
+        else if (s[i] == wanted && !depth) return i;
     }
     return std::string_view::npos;
 }
@@ -224,6 +230,7 @@ void add_word(Pattern *p, std::string_view w, NotationState *st) {
     else if (w == "??") gap(Element::Any, 1);
     else if (w.starts_with("?")) gap(Element::Any, number(w.substr(1)));
     else if (is_kept(w)) add_kept(p, w, st);
+    else if (w.starts_with("{")) add(p, parse_message(braced(w), st));
     else if (w.starts_with("\"")) add(p, unquote(w));
     else if (w.starts_with("s\"")) add_string(p, unquote(w.substr(1)));
     else if (w.starts_with("u1:")) add_number(p, w.substr(3), 1);
@@ -626,3 +633,5 @@ std::string pattern_text(const Pattern &p) {
     }
     return s;
 }
+
+} // namespace seq

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+namespace seq {
 // What is wrong with a line of a .seq file.
 struct NotationError : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -55,3 +56,5 @@ bool pattern_matches(const Pattern &, std::string_view bytes, Kept *);
 // Bytes that it matches; 0 if that is not fixed.
 size_t pattern_size(const Pattern &);
 std::string pattern_text(const Pattern &);
+
+} // namespace seq

@@ -9,6 +9,7 @@
 #include "seq/options.h"
 #include "seq/packet.h"
 
+namespace seq {
 namespace {
 
 [[noreturn]] void wrong(const std::string &what) { throw NotationError(what); }
@@ -23,8 +24,14 @@ struct Parser {
     int line = 0;
     std::map<std::string, int> versions; // per connection
     std::map<std::string, size_t> sizes; // of what was remembered
+    std::vector<std::string> names;              // of `for`; empty: no loop
+    std::vector<std::vector<std::string>> rows;  // its values
+    std::vector<std::pair<int, std::string>> body; // the lines to repeat
+    std::string row;                             // the one that is being filled in
 
     void read_line(std::string text);
+    void begin_loop(const std::vector<std::string> &w);
+    void end_case();
     void title(std::string_view text);
     bool setting(const std::vector<std::string> &w);
     void action(const std::vector<std::string> &w, std::string_view text);
@@ -88,7 +95,59 @@ std::string join(const std::vector<std::string> &w, size_t from) {
     return s;
 }
 
+// for NAME... in value... ; value... ; ...
+void Parser::begin_loop(const std::vector<std::string> &w) {
+    size_t i = 1;
+    while (i < w.size() && w[i] != "in") names.push_back(w[i++]);
+    for (rows.emplace_back(); ++i < w.size();) {
+        if (w[i] == ";") rows.emplace_back();
+        else rows.back().push_back(w[i]);
+    }
+    if (names.size() == 1 && rows.size() == 1) { // one name: no semicolons needed
+        std::vector<std::string> values = rows[0];
+        rows.clear();
+        for (const std::string &v : values) rows.push_back({v});
+    }
+    for (const auto &values : rows)
+        if (values.size() != names.size())
+            wrong("a row with " + std::to_string(values.size()) + " values");
+}
+
+std::string filled(std::string text, const std::string &name, const std::string &value) {
+    for (size_t at = 0; (at = text.find("$" + name, at)) != std::string::npos; at += value.size())
+        text.replace(at, name.size() + 1, value);
+    return text;
+}
+
+// Plays the lines behind `for` once for each row.
+void Parser::end_case() {
+    std::vector<std::string> loop_names;
+    loop_names.swap(names);
+    int at = line;
+    for (const auto &values : rows) {
+        versions.clear();
+        row = join(values, 0);
+        for (const auto &[number, text] : body) {
+            std::string full = text;
+            for (size_t i = 0; i < values.size(); i++) full = filled(full, loop_names[i], values[i]);
+            line = number;
+            read_line(full);
+        }
+        Step clear;
+        clear.line = line;
+        clear.verb = Verb::Clear;
+        clear.text = "(end of the row)";
+        clear.row = row;
+        add(clear);
+    }
+    row.clear();
+    rows.clear();
+    body.clear();
+    line = at;
+}
+
 void Parser::title(std::string_view text) {
+    if (!in_title) end_case();
     if (!in_title) {
         now = &out->emplace_back();
         now->file = file;
@@ -154,7 +213,7 @@ Pattern Parser::message(const std::string &conn, std::string_view text) {
 
 void Parser::send(Step s, std::string_view text) {
     s.verb = Verb::Send;
-    s.opens = text.starts_with("connect");
+    s.opens = true;
     s.patterns = {message(s.conn, text)};
     s.version = versions[s.conn];
     pattern_size(s.patterns[0]);
@@ -251,6 +310,7 @@ void Parser::action(const std::vector<std::string> &w, std::string_view text) {
     Step s;
     s.line = line;
     s.text = text;
+    s.row = row;
     if (w.size() >= 2 && (w[1] == ">" || w[1] == "<" || w[1] == "<*")) {
         s.conn = w[0];
         s.any_order = w[1] == "<*";
@@ -290,8 +350,13 @@ void Parser::read_line(std::string text) {
     in_title = false;
     v = trimmed(without_comment(v));
     if (v.empty()) return;
+    if (!names.empty()) {
+        body.emplace_back(line, v);
+        return;
+    }
     std::vector<std::string> w = split_words(v);
-    if (!setting(w)) action(w, v);
+    if (w[0] == "for" && now) begin_loop(w);
+    else if (!setting(w)) action(w, v);
 }
 
 // A case whose connections all name their transport runs on one only.
@@ -326,9 +391,16 @@ void read_script(const std::string &path, std::vector<Case> *out) {
         }
         p.line += more;
     }
+    try {
+        p.end_case();
+    } catch (const std::exception &e) {
+        wrong(path + ":" + std::to_string(p.line) + ": " + e.what());
+    }
     for (size_t i = first; i < out->size(); i++) {
         settle_transport(&(*out)[i]);
         if ((*out)[i].steps.empty())
             wrong(path + ":" + std::to_string((*out)[i].line) + ": a case without actions");
     }
 }
+
+} // namespace seq

@@ -7,6 +7,7 @@
 
 #include "seq/pattern.h"
 
+namespace seq {
 enum class Verb {
     Open,     // a connection, nothing sent yet
     Send,
@@ -26,20 +27,22 @@ enum class Verb {
     Wait,
     Shutdown, // of the broker
     Sync,     // the broker has worked off what was sent
+    Clear,    // between the rows of `for`: all is quiet; drop every connection
 };
 
 struct Step {
     int line = 0;
     Verb verb = Verb::Nothing;
     std::string conn;               // empty: all
-    std::string text;               // as it stands in the file
+    std::string text;               // as it stands in the file, $names filled in
+    std::string row;                // of `for`; empty: none
     int version = 5;                // of what comes in
     std::vector<Pattern> patterns;  // alternatives
     bool any_order = false;
     std::vector<unsigned> codes;    // Ends, Refuses, Http, Closed (WebSocket), Frame
     bool silent_too = false;        // Ends, Refuses: a plain close will do
     bool present = false;           // Accepted: session present
-    bool opens = false;             // Send: opens the connection first if need be
+    bool opens = false;             // Send: the connection, if it is not there
     unsigned long ms = 0;           // Wait
     std::string kind;               // Open: "", tcp, web, ws
     std::string path = "/mqtt", protocol = "mqtt"; // Open ws
@@ -63,3 +66,5 @@ struct Case {
 
 // Appends the cases of a file. Throws NotationError with file and line.
 void read_script(const std::string &path, std::vector<Case> *out);
+
+} // namespace seq

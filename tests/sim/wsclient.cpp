@@ -1,5 +1,6 @@
 #include "sim/wsclient.h"
 
+namespace websocket {
 std::string ws_request(std::string_view host, std::string_view protocol, std::string_view path) {
     std::string r;
     r.append("GET ").append(path).append(" HTTP/1.1\r\nHost: ").append(host);
@@ -96,3 +97,5 @@ void WsReader::judge(const WsFrame &f) {
     if ((f.opcode == WS_CONTINUATION) != fragmented_) fault = "fragments out of order";
     fragmented_ = !f.fin;
 }
+
+} // namespace websocket

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+namespace websocket {
 // The RFC's own example, so that no SHA-1 is needed here.
 inline constexpr const char *WS_KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 inline constexpr const char *WS_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -61,3 +62,5 @@ private:
     bool read_frame();
     void judge(const WsFrame &);
 };
+
+} // namespace websocket

@@ -99,6 +99,7 @@ class Broker:
     def __init__(self, configuration, arguments=(), environment=None, descriptors=None, names=None):
         self._directory = tempfile.TemporaryDirectory(prefix="knut-test-")
         self.dir = pathlib.Path(self._directory.name)
+        self.dir.chmod(0o777) # started as root, the broker becomes somebody else
         self.port = Names(dir=self.dir, **(names or {}))
         self.file = self.dir / "knut.conf"
         self.write(configuration)
@@ -204,7 +205,7 @@ class Broker:
         with self._news:
             return any(re.search(pattern, line) for line in self.log)
 
-    def tail(self, count=60):
+    def tail(self, count=25):
         return "\n".join(["--- the broker's last lines:", *self.log[-count:]])
 
     def list_descriptors(self):
@@ -283,14 +284,15 @@ class Subscriber:
              "-F", f"\x1e%t\x1f%q\x1f%r\x1f%x\x1f{extra}\x1e"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines = []
+        self._early = collections.deque() # messages that came before the SUBACK
         try:
-            granted = self._wait_line(r"^Subscribed \(mid: \d+\): (.*)").group(1)
+            granted = self._wait_line(r"^Subscribed \(mid: \d+\): (.*)", self._early.append).group(1)
         except BaseException:
             self.close()
             raise
         self.granted = [int(code) for code in granted.split(",")]
 
-    def _wait_line(self, pattern):
+    def _wait_line(self, pattern, otherwise=lambda line: None):
         watchdog = threading.Timer(PATIENCE, self.process.kill)
         watchdog.start()
         try:
@@ -299,14 +301,20 @@ class Subscriber:
                 found = re.search(pattern, line)
                 if found:
                     return found
+                otherwise(line)
         finally:
             watchdog.cancel()
         raise AssertionError(f"mosquitto_sub ended without {pattern!r}\n"
                              + "\n".join(self.lines[-20:]) + "\n" + self.broker.tail())
 
+    MESSAGE = re.compile("\x1e(.*?)\x1f(.)\x1f(.)\x1f(.*?)\x1f(.*?)\x1e")
+
     def next(self):
         """The next message."""
-        found = self._wait_line("\x1e(.*?)\x1f(.)\x1f(.)\x1f(.*?)\x1f(.*?)\x1e")
+        found = None
+        while self._early and not found:
+            found = self.MESSAGE.search(self._early.popleft())
+        found = found or self._wait_line(self.MESSAGE)
         topic, qos, retain, payload, rest = found.groups()
         return Received(topic, int(qos), int(retain), bytes.fromhex(payload), rest)
 

@@ -65,8 +65,8 @@ def test_retained_only_and_remove_retained(broker):
         mosquitto_pub(b, "-r", "-q", 1, "-t", f"r/{n}", "-m", n)
     done = mosquitto_sub(b, "-t", "r/#", "--retained-only", "-v", "-C", "3")
     assert (done.returncode, done.stdout) == (0, "r/0 0\nr/1 1\nr/2 2\n")
-    done = mosquitto_sub(b, "-t", "r/#", "--retained-only", "--remove-retained", "-C", "3")
-    assert done.returncode == 0
+    done = mosquitto_sub(b, "-t", "r/#", "--retained-only", "--remove-retained", "-W", "1")
+    assert done.returncode == TIMED_OUT
     done = mosquitto_sub(b, "-t", "r/#", "-C", "1", "-W", "1")
     assert (done.returncode, done.stdout) == (TIMED_OUT, "")
 
@@ -238,7 +238,7 @@ def test_quotas_of_a_slow_subscriber_are_its_own(broker, subscribe):
     present = subscribe(b, "-q", 1, "-t", "q")
     for n in range(20):
         mosquitto_pub(b, "-q", 1, "-t", "q", "-m", n)
-    assert present.payloads(20) == [str(n) for n in range(20)]
+        assert present.next().payload.decode() == str(n)
     b.wait_log(r"Outgoing messages are being dropped for client absent\.")
     absent = subscribe(b, "-c", "-i", "absent", "-q", 1, "-t", "q")
     # What was kept are the first ones (3 on the way, 5 queued, or 5), then live ones.

@@ -1,8 +1,10 @@
 """Paho for Python: sessions, wills, limits, over TCP and WebSocket."""
 
+import textwrap
+
 import pytest
 
-from harness import mosquitto_pub, until
+from harness import PLAIN, mosquitto_pub, until
 from paho_client import V5, V31, V311, properties
 
 SYS = """
@@ -36,7 +38,7 @@ def test_messages_of_each_qos_arrive_in_order(broker, paho, version, transport):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_large_message_and_many_small_ones(broker, paho, transport):
-    b = broker()
+    b = broker("max_queued_messages 0\n" + textwrap.dedent(PLAIN))
     receiver = paho(b, "receiver", **transport)
     receiver.subscribe("#", 1)
     sender = paho(b, "sender", **transport)

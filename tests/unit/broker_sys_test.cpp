@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "broker/publish.h"
 #include "broker/state.h"
 #include "sim/world.h"
 
@@ -18,7 +19,7 @@ static const char *const NUMBERS[] = {
     "subscriptions/count", "shared_subscriptions/count", "retained messages/count",
     "heap/current", "heap/maximum", "bytes/received", "bytes/sent", "publish/bytes/received",
     "publish/bytes/sent", "publish/messages/dropped", "publish/messages/received",
-    "publish/messages/sent", "connections/socket/count",
+    "publish/messages/sent", "packet/out/count", "packet/out/bytes", "connections/socket/count",
 };
 static const char *const LOADS[] = {
     "messages/received", "messages/sent", "publish/received", "publish/sent", "publish/dropped",
@@ -156,6 +157,34 @@ TEST_CASE("a subscriber gets all of $SYS and then the changes") {
     std::string changes = w.take(p);
     CHECK(changes.find("$SYS/broker/uptime") != changes.npos);
     CHECK(changes.find("$SYS/broker/version") == changes.npos);
+}
+
+TEST_CASE("packet/out tells what waits for absent clients") {
+    World w;
+    Listener *l = w.listen(Protocol::Mqtt);
+    w.start();
+    std::string stay = CONNECT;
+    stay[9] = 0; // not a clean session
+    Peer *p = w.connect(l);
+    w.send(p, stay + "\x82\x06\x00\x01\x00\x01t\x01"s + "\xe0\x00"s);
+    w.settle();
+    publish_internal(w.broker, "t", "one", 1, false);
+    publish_internal(w.broker, "t", "three", 1, false);
+    w.advance(10000);
+    CHECK(value(w, "packet/out/count") == "2");
+    CHECK(value(w, "packet/out/bytes") == "8");
+    p = w.connect(l);
+    w.send(p, stay);
+    w.advance(10000);
+    CHECK(value(w, "packet/out/count") == "0");
+    CHECK(value(w, "packet/out/bytes") == "0");
+    w.send(p, "\xe0\x00"s);
+    w.settle();
+    publish_internal(w.broker, "t", "four", 1, false);
+    w.send(w.connect(l), CONNECT); // clean: the queue is thrown away
+    w.advance(10000);
+    CHECK(value(w, "packet/out/count") == "0");
+    CHECK(value(w, "packet/out/bytes") == "0");
 }
 
 TEST_CASE("loads decay exponentially and are per minute") {

@@ -25,7 +25,7 @@ TEST_CASE("a missing file") {
     Outcome o(a);
     CHECK_FALSE(o.is_good);
     CHECK(o.message() ==
-          "Error: Unable to open config file '/nowhere/knut.conf' (No such file or directory).");
+          "Error: Unable to open config file '/nowhere/knut.conf'. No such file or directory.");
     CHECK(o.place() == "");
 }
 
@@ -34,7 +34,7 @@ TEST_CASE("a directory is no file") {
     std::string path = folder.path.string();
     ConfigArguments a = {.file = path.c_str()};
     Outcome o(a);
-    CHECK(o.message() == "Error: Unable to read config file '" + path + "' (Is a directory).");
+    CHECK(o.message() == "Error: Unable to read config file '" + path + "'. Is a directory.");
 }
 
 TEST_CASE("blank lines, comments, blanks and line endings") {
@@ -198,7 +198,7 @@ TEST_CASE("include_dir in an included file is named, not followed") {
 
 TEST_CASE("a missing include_dir is a mistake") {
     Text t("include_dir /nowhere\n");
-    CHECK(t.message() == "Error: Unable to open include_dir '/nowhere' (No such file or directory).");
+    CHECK(t.message() == "Error: Unable to open include_dir '/nowhere'. No such file or directory.");
     CHECK(t.place() == "Error found at " + t.file() + ":1.");
 }
 
