@@ -143,6 +143,8 @@ DATA     := man/knut.8:$(MANDIR)/man8/knut.8 \
             man/knut.conf.5:$(MANDIR)/man5/knut.conf.5 \
             etc/knut.service:$(UNITDIR)/knut.service \
             etc/conf.d/websocket.conf:$(DOCDIR)/examples/websocket.conf \
+            etc/knut.conf.example:$(DOCDIR)/examples/knut.conf.example \
+            etc/knut.openrc:$(DOCDIR)/examples/knut.openrc \
             README.md:$(DOCDIR)/README.md \
             CHANGELOG.md:$(DOCDIR)/CHANGELOG.md \
             LICENSE:$(DOCDIR)/LICENSE
@@ -150,7 +152,7 @@ PROGRAMS := etc/knut.init:$(SYSCONFDIR)/init.d/knut
 
 from  = $(firstword $(subst :, ,$(1)))
 to    = $(DESTDIR)$(lastword $(subst :, ,$(1)))
-place = sed -e 's|/usr/local/sbin|$(SBINDIR)|g' -e 's|/etc/knut|$(CONFDIR)|g' $(1) >$(2) && chmod $(3) $(2)
+place = sed -e 's|/usr/local/sbin/knut|$(SBINDIR)/knut|g' -e 's|/etc/knut|$(CONFDIR)|g' $(1) >$(2) && chmod $(3) $(2)
 
 define placed
 	@mkdir -p $(dir $(call to,$(1)))
@@ -172,7 +174,7 @@ install: all
 # The configuration stays: it is the administrator's.
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/knut $(foreach file,$(DATA) $(PROGRAMS),$(call to,$(file)))
-	-rmdir $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)
+	@rmdir $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || :
 
 clean:
 	rm -rf build

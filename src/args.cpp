@@ -1,6 +1,5 @@
 #include "args.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,9 +131,14 @@ static const Switch *find_switch(Bytes name) {
     return nullptr;
 }
 
+static const char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 int args_parse(int argc, char **argv, Args *out) {
     Parser p = {.argc = argc, .argv = argv, .at = 1, .out = out};
-    if (argc > 0) out->program = basename(argv[0]);
+    if (argc > 0) out->program = name_of(argv[0]);
     for (; p.at < argc; p.at++) {
         const Switch *s = find_switch(argv[p.at]);
         if (!s) return complain("Unknown option '%s'.", argv[p.at]);

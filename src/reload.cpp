@@ -97,8 +97,11 @@ static void undo(Reload *r) {
 // Sends the clients of a listener away, and whoever is on the way in.
 static void empty_listener(Server *s, Listener *l) {
     broker_drop_listener(s->broker, l);
-    for (Conn *c : s->net->conns)
+    Pool *all = &s->net->conns;
+    for (void *p = pool_next(all, nullptr); p; p = pool_next(all, p)) {
+        auto *c = static_cast<Conn *>(p);
         if (c->listener == l && !conn_closing(c)) conn_abort(c);
+    }
 }
 
 static void close_old(Server *s, const Reload &r) {

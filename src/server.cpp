@@ -176,8 +176,10 @@ void server_run(Server *s) {
 
 // Connections that the broker does not know: still in their handshake.
 static void abort_strangers(Net *net) {
-    for (Conn *c : net->conns)
+    for (void *p = pool_next(&net->conns, nullptr); p; p = pool_next(&net->conns, p)) {
+        auto *c = static_cast<Conn *>(p);
         if (!conn_closing(c)) conn_abort(c);
+    }
 }
 
 // Gives what was said last a second to arrive.

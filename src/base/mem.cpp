@@ -37,6 +37,12 @@ void *mem_alloc(size_t size) { return insist(count(malloc(size ? size : 1))); }
 
 void *mem_zero(size_t size) { return insist(count(calloc(1, size ? size : 1))); }
 
+void *mem_alloc_aligned(size_t alignment, size_t size) {
+    void *p = nullptr;
+    if (posix_memalign(&p, alignment, size)) p = nullptr;
+    return insist(count(p));
+}
+
 void *mem_resize(void *p, size_t size) {
     size_t before = p ? malloc_usable_size(p) : 0;
     p = insist(realloc(p, size ? size : 1));

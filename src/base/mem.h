@@ -24,6 +24,9 @@
 // Null when the system refuses or an injected failure is due (mem_fail_after).
 [[nodiscard]] void *mem_try(size_t size);
 
+// `alignment` is a power of two; else as mem_alloc. Contents are undefined.
+[[nodiscard]] void *mem_alloc_aligned(size_t alignment, size_t size);
+
 // Null is allowed.
 void mem_free(void *p);
 

@@ -16,10 +16,8 @@ constexpr size_t TRIM_WORTH = 1 << 20;
 constexpr uint32_t RETAIN_EXPIRY_STEPS = 10000;
 
 static void on_blob_free(void *owner, Blob *blob) {
-    // Net outlives the broker: outboxes may hold the last of its messages.
-    MessageStats nobody_counts;
     Broker *b = static_cast<Broker *>(owner);
-    message_free(reinterpret_cast<Message *>(blob), b ? &b->messages : &nobody_counts);
+    message_free(reinterpret_cast<Message *>(blob), &b->messages);
 }
 
 static void on_refused(Conn *conn, CloseCause cause, const char *why) {
@@ -84,6 +82,9 @@ Broker *broker_create(const BrokerSetup &setup, const BrokerOptions *options, St
     b->setup = setup;
     b->options = options;
     b->store = store;
+    pool_init(&b->client_pool, sizeof(Client));
+    pool_init(&b->session_pool, sizeof(Session));
+    name_pool_init(&b->names);
     b->router = router_create(setup.hash_key);
     b->retained = retained_create(setup.hash_key, &b->messages);
     b->sys_timer.kind = TIMER_SYS;
@@ -108,50 +109,37 @@ void broker_options_changed(Broker *b) {
     sys_start(b);
 }
 
-// Calls `each` for every session, which may end the client and the session: a
-// list of them is taken first.
-static void each_session(Broker *b, void (*each)(Broker *, Session *, const void *),
-                         const void *user) {
-    Vec<Session *> all;
-    uint64_t it = 0;
-    while (Session **s = b->sessions.next(&it)) vec_push(&all, *s);
-    for (Session *s : all) each(b, s, user);
-    vec_free(&all);
+// Calls `each` for every client, which may end that one.
+static void each_client(Broker *b, void (*each)(Client *, const void *), const void *user) {
+    for (void *p = pool_next(&b->client_pool, nullptr), *next; p; p = next) {
+        next = pool_next(&b->client_pool, p);
+        each(static_cast<Client *>(p), user);
+    }
 }
 
-static void free_session(Broker *, Session *s, const void *) {
-    if (Client *c = session_client(s)) client_end(c, End::Disconnect, "");
-}
+static void forget_client(Client *c, const void *) { client_end(c, End::Disconnect, ""); }
 
 // What is parked goes without its will.
-static void forget_session(Broker *b, Session *s, const void *) {
+static void forget_session(Broker *b, Session *s) {
     session_unpark(b, s);
     session_end(b, s);
 }
 
-// Connections that have not sent CONNECT are known by their timers alone.
-static void end_arrivals(Broker *b) {
-    Vec<Client *> all;
-    for (auto &level : b->wheel.slots)
-        for (Timer *slot : level)
-            for (Timer *t = slot; t; t = t->next)
-                if (t->kind == TIMER_CONNECT) vec_push(&all, owner_of<Client, &Client::timer>(t));
-    for (Client *c : all) client_end(c, End::Stopping, "");
-    vec_free(&all);
-}
-
 void broker_free(Broker *b) {
     b->is_stopping = true;
-    end_arrivals(b);
-    each_session(b, free_session, nullptr);
-    each_session(b, forget_session, nullptr);
+    each_client(b, forget_client, nullptr);
+    net_abort_all(b->net); // outboxes hold messages
+    uint64_t it = 0;
+    while (Session **s = b->sessions.next(&(it = 0))) forget_session(b, *s);
     sys_free(b);
     router_free(b->router);
     retained_free(b->retained);
     frames_free(b);
     vec_free(&b->matches);
     b->sessions.free();
-    b->net->owner = nullptr;
+    name_pool_end(&b->names);
+    pool_end(&b->client_pool);
+    pool_end(&b->session_pool);
     mem_delete(b);
 }
 
@@ -167,7 +155,7 @@ uint64_t broker_next_ms(const Broker *b) {
 // ---- sending clients away --------------------------------------------------
 
 static void send_away(Client *c, Reason reason, End end, const char *why) {
-    if (c->caps & CAP_REASONS) {
+    if (c->session && c->caps & CAP_REASONS) {
         char buffer[ENCODE_MAX];
         Writer w{buffer, buffer + sizeof buffer};
         disconnect_encode(&w, reason, Bytes());
@@ -176,28 +164,23 @@ static void send_away(Client *c, Reason reason, End end, const char *why) {
     client_end(c, end, why);
 }
 
-static void drop_if_from(Broker *, Session *s, const void *listener) {
-    Client *c = session_client(s);
-    if (c && c->conn->listener == listener)
+static void drop_if_from(Client *c, const void *listener) {
+    if (c->conn->listener == listener)
         send_away(c, Reason::AdministrativeAction, End::Lost, "administrative action");
 }
 
-void broker_drop_listener(Broker *b, const Listener *l) { each_session(b, drop_if_from, l); }
+void broker_drop_listener(Broker *b, const Listener *l) { each_client(b, drop_if_from, l); }
 
-static void will_of(Broker *, Session *s, const void *) {
-    if (Client *c = session_client(s)) client_publish_will(c);
-}
+static void publish_will_of(Client *c, const void *) { client_publish_will(c); }
 
-static void stop_client(Broker *, Session *s, const void *) {
-    if (Client *c = session_client(s))
-        send_away(c, Reason::ServerShuttingDown, End::Stopping, "server shutting down");
+static void stop_client(Client *c, const void *) {
+    send_away(c, Reason::ServerShuttingDown, End::Stopping, "server shutting down");
 }
 
 void broker_stop(Broker *b) {
     b->is_stopping = true;
-    each_session(b, will_of, nullptr); // while everybody can hear them
-    each_session(b, stop_client, nullptr);
-    end_arrivals(b);
+    each_client(b, publish_will_of, nullptr); // while everybody can hear them
+    each_client(b, stop_client, nullptr);
 }
 
 // ---- for people ------------------------------------------------------------

@@ -57,7 +57,7 @@ static Next dispatch(Client *c, uint8_t head, Bytes body) {
     if (c->session && rule.gate == Gate::First) // [MQTT-3.1.0-2]
         return client_refuse(c, Reason::ProtocolError, "a second CONNECT");
     broker_of(c)->stats.packets_in++;
-    c->last_in_ms = static_cast<uint32_t>(c->conn->net->now_ms);
+    c->last_in_ms = static_cast<uint32_t>(conn_net(c->conn)->now_ms);
     Next next = rule.handle(c, head, body);
     if (next == Next::Continue && c->conn->backlog > 4ull * outbox_limit(c)) {
         // It asks and asks, and reads no answer.
@@ -189,7 +189,7 @@ void client_on_open(Conn *conn) {
         conn_abort(conn);
         return;
     }
-    Client *c = mem_new<Client>();
+    Client *c = pool_new<Client>(&b->client_pool);
     c->conn = conn;
     conn->user = c;
     c->timer.kind = TIMER_CONNECT;
@@ -318,7 +318,7 @@ static void settle_will(Broker *b, Session *s, End end, Message *will, uint32_t 
 }
 
 void client_publish_will(Client *c) {
-    if (!c->extra || !c->extra->will) return;
+    if (!c->session || !c->extra || !c->extra->will) return;
     if (c->extra->will_delay_s && c->session->expiry_s) return;
     uint32_t delay_s;
     publish_will(broker_of(c), take_will(c, &delay_s));
@@ -338,7 +338,7 @@ void client_end(Client *c, End end, const char *why) {
     free_extra(b, c);
     wheel_stop(&b->wheel, &c->timer);
     conn->user = nullptr;
-    mem_delete(c);
+    pool_free(c);
     conn_close(conn, ws_close_code(end));
     if (s) {
         s->is_online = false;

@@ -259,7 +259,7 @@ static void set_capabilities(Arrival *a) {
     if (aliases > policy_of(c)->max_topic_alias_broker)
         aliases = policy_of(c)->max_topic_alias_broker;
     if (aliases) client_extra(c)->aliases_out_max = aliases;
-    if (k->has_user_name) client_extra(c)->user_name = name_new(k->user_name);
+    if (k->has_user_name) client_extra(c)->user_name = name_new(&broker_of(c)->names, k->user_name);
 }
 
 static void bind_session(Arrival *a, Session *s) {

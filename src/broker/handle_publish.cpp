@@ -73,7 +73,7 @@ static Reason resolve_alias(Client *c, Publish *p) {
     }
     while (in->size < alias) vec_push(in, static_cast<Name *>(nullptr));
     name_release((*in)[alias - 1u]);
-    (*in)[alias - 1u] = name_new(p->topic);
+    (*in)[alias - 1u] = name_new(&broker_of(c)->names, p->topic);
     return Reason::Success;
 }
 
@@ -85,7 +85,8 @@ static Reason check_publish(Client *c, const Publish &p) {
     if (p.qos > policy_of(c)->max_qos) return Reason::QosNotSupported; // [MQTT-3.2.2-11]
     if (p.retain && !o->retain_available) return Reason::RetainNotSupported; // [-14]
     uint32_t most = o->max_inflight_messages;
-    if (p.qos < 2 || !most || !c->session->traffic) return Reason::Success;
+    bool was_told = c->caps & CAP_REASONS; // 3.x knows no Receive Maximum
+    if (p.qos < 2 || !most || !was_told || !c->session->traffic) return Reason::Success;
     uint32_t open = c->session->traffic->received.size;
     if (open >= most && !received_has(c->session, p.id))
         return Reason::ReceiveMaximumExceeded; // [MQTT-3.3.4-7]

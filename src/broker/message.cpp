@@ -8,18 +8,44 @@ static char *put(char *at, Bytes v) {
     return at + v.size();
 }
 
-Name *name_new(Bytes text) {
-    size_t size = offsetof(Name, text) + text.size();
-    if (size < sizeof(Name)) size = sizeof(Name);
-    Name *n = new (mem_alloc(size)) Name;
+// ---- names -----------------------------------------------------------------
+
+static size_t name_bytes(size_t text) {
+    size_t size = offsetof(Name, text) + text;
+    return size < sizeof(Name) ? sizeof(Name) : size;
+}
+
+void name_pool_init(NamePool *p) {
+    for (size_t i = 0; i < NAME_POOLS; i++) pool_init(&p->pools[i], POOL_BLOCK_MIN + i * 8);
+}
+
+void name_pool_end(NamePool *p) {
+    for (Pool &pool : p->pools) pool_end(&pool);
+}
+
+// Null: too long for a pool.
+static Pool *pool_for(NamePool *p, size_t bytes) {
+    if (bytes > NAME_POOLED_MAX) return nullptr;
+    if (bytes <= POOL_BLOCK_MIN) return &p->pools[0];
+    return &p->pools[(bytes - POOL_BLOCK_MIN + 7) / 8];
+}
+
+Name *name_new(NamePool *p, Bytes text) {
+    size_t bytes = name_bytes(text.size());
+    Pool *pool = pool_for(p, bytes);
+    Name *n = new (pool ? pool_alloc(pool) : mem_alloc(bytes)) Name;
     n->size = static_cast<uint16_t>(text.size());
     put(n->text, text);
     return n;
 }
 
 void name_release(Name *n) {
-    if (n && --n->refs == 0) mem_free(n);
+    if (!n || --n->refs) return;
+    if (name_bytes(n->size) > NAME_POOLED_MAX) mem_free(n);
+    else pool_free(n);
 }
+
+// ---- messages --------------------------------------------------------------
 
 // Topic and properties, in their places; the payload follows at the place
 // returned.

@@ -12,6 +12,7 @@
 
 #include "base/blob.h"
 #include "base/bytes.h"
+#include "base/pool.h"
 #include "mqtt/packets.h"
 
 // A client id, shared by its session and by the messages that it published.
@@ -20,7 +21,16 @@ struct Name {
     uint16_t size = 0;
     char text[1] = ""; // `size` bytes, really
 };
-Name *name_new(Bytes text);
+// Where names live: a pool for each size, in steps of 8 bytes.
+constexpr size_t NAME_POOLS = 8;
+constexpr size_t NAME_POOLED_MAX = POOL_BLOCK_MIN + (NAME_POOLS - 1) * 8;
+struct NamePool {
+    Pool pools[NAME_POOLS];
+};
+void name_pool_init(NamePool *);
+void name_pool_end(NamePool *); // whatever is left in it
+
+Name *name_new(NamePool *, Bytes text);
 void name_release(Name *); // null is allowed
 inline Name *name_hold(Name *n) {
     if (n) n->refs++;

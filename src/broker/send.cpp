@@ -75,7 +75,7 @@ static bool send_alone(Broker *b, Client *c, Message *m, const Sending &s) {
     uint32_t head_size = 0;
     uint64_t size = publish_size(h, c->version, &head_size);
     if (size > c->max_packet_size || size > uint64_t{VARINT_MAX} + 5) return false;
-    if (is_new) vec_push(&c->extra->aliases.out, name_new(whole_topic));
+    if (is_new) vec_push(&c->extra->aliases.out, name_new(&b->names, whole_topic));
     send_head(c, h, head_size);
     send_payload(c, m);
     return true;

@@ -13,8 +13,8 @@ Session *session_find(Broker *b, Bytes id) {
 }
 
 Session *session_new(Broker *b, Bytes id) {
-    Session *s = mem_new<Session>();
-    s->name = name_new(id);
+    Session *s = pool_new<Session>(&b->session_pool);
+    s->name = name_new(&b->names, id);
     b->sessions.insert(id_hash(b, id), s);
     if (b->sessions.size() > b->stats.clients_maximum)
         b->stats.clients_maximum = b->sessions.size();
@@ -87,7 +87,7 @@ void session_end(Broker *b, Session *s) {
     publish_will(b, will); // after the session's own subscriptions are gone
     few_free(&s->subscriber.subs);
     name_release(s->name);
-    mem_delete(s);
+    pool_free(s);
 }
 
 // ---- traffic ---------------------------------------------------------------

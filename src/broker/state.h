@@ -17,6 +17,7 @@
 
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/pool.h"
 #include "base/wheel.h"
 #include "broker/broker.h"
 #include "broker/message.h"
@@ -204,6 +205,9 @@ struct Broker {
     const BrokerOptions *options = nullptr;
     Net *net = nullptr;
     Store *store = nullptr;
+    Pool client_pool;
+    Pool session_pool;
+    NamePool names;
     Map<Session *, Bytes, SessionById> sessions;
     Router *router = nullptr;
     Retained *retained = nullptr;
@@ -223,7 +227,7 @@ struct Broker {
     bool is_stopping = false;
 };
 
-inline Broker *broker_of(const Conn *c) { return static_cast<Broker *>(c->net->owner); }
+inline Broker *broker_of(const Conn *c) { return static_cast<Broker *>(conn_net(c)->owner); }
 inline Broker *broker_of(const Client *c) { return broker_of(c->conn); }
 inline const ListenerPolicy *policy_of(const Client *c) {
     return static_cast<const ListenerPolicy *>(c->conn->listener->user);

@@ -70,6 +70,8 @@ const char *keep(Reader *, Bytes text);
 [[nodiscard]] bool take_text(Reader *, const char *name, Bytes value, char *out, size_t size);
 // The usual complaint: "Invalid 'NAME' value (VALUE)."
 bool fail_value(Reader *, const char *name, Bytes value);
+// The same, and what could stand there: "mqtt, websockets".
+bool fail_choice(Reader *, const char *name, Bytes value, const char *choices);
 // The listener that an option belongs to: the current one, else the default
 // listener, which is made if need be.
 ListenerDraft *listener_for(Reader *);

@@ -66,14 +66,14 @@ bool set_protocol(Reader *r, const Option &o, Bytes value, void *base) {
     if (value == "websockets") return *out = Protocol::WebSockets, true;
     if (value == "http_api" || value == "auto")
         return fail(r, "The 'protocol %.*s' option is not supported yet.", LOG_BYTES(value));
-    return fail_value(r, o.name, value);
+    return fail_choice(r, o.name, value, "mqtt, websockets");
 }
 
 bool set_socket_domain(Reader *r, const Option &o, Bytes value, void *base) {
     SocketDomain *out = &static_cast<ListenerDraft *>(base)->made.net.domain;
     if (value == "ipv4") return *out = SocketDomain::Ipv4, true;
     if (value == "ipv6") return *out = SocketDomain::Ipv6, true;
-    return fail_value(r, o.name, value);
+    return fail_choice(r, o.name, value, "ipv4, ipv6");
 }
 
 // Numbers 3, 4 and 5 with commas and blanks between them.

@@ -53,7 +53,8 @@ bool set_log_dest(Reader *r, const Option &o, Bytes value, void *base) {
                     LOG_BYTES(name));
     if (name == "file") return set_log_file(r, log, trim(rest));
     const Word *w = find_word(DESTINATIONS, value);
-    if (!w) return fail_value(r, o.name, value);
+    if (!w)
+        return fail_choice(r, o.name, value, "stderr, stdout, syslog, topic, file PATH, none");
     log->destinations = w->bit ? log->destinations | w->bit : 0;
     return true;
 }
@@ -61,7 +62,9 @@ bool set_log_dest(Reader *r, const Option &o, Bytes value, void *base) {
 bool set_log_type(Reader *r, const Option &o, Bytes value, void *base) {
     LogOptions *log = &static_cast<Config *>(base)->log;
     const Word *w = find_word(TYPES, value);
-    if (!w) return fail_value(r, o.name, value);
+    if (!w)
+        return fail_choice(r, o.name, value, "error, warning, notice, information, subscribe, "
+                                             "unsubscribe, websockets, debug, internal, all, none");
     log->types = w->bit ? log->types | w->bit : 0;
     return true;
 }
@@ -78,5 +81,5 @@ bool set_log_facility(Reader *r, const Option &o, Bytes value, void *base) {
 bool set_log_format(Reader *r, const Option &o, Bytes value, void *) {
     if (value == "text") return true;
     if (value == "json") return fail(r, "The 'log_format json' option is not supported yet.");
-    return fail_value(r, o.name, value);
+    return fail_choice(r, o.name, value, "text");
 }

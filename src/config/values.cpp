@@ -9,9 +9,14 @@ bool fail_value(Reader *r, const char *name, Bytes value) {
     return fail(r, "Invalid '%s' value (%.*s).", name, LOG_BYTES(slice(value, 0, 120)));
 }
 
+bool fail_choice(Reader *r, const char *name, Bytes value, const char *choices) {
+    return fail(r, "Invalid '%s' value (%.*s). Possible are: %s.", name,
+                LOG_BYTES(slice(value, 0, 120)), choices);
+}
+
 bool take_bool(Reader *r, const char *name, Bytes value, bool *out) {
     if (value == "true" || value == "1") return *out = true;
-    if (value != "false" && value != "0") return fail_value(r, name, value);
+    if (value != "false" && value != "0") return fail_choice(r, name, value, "true, false");
     *out = false;
     return true;
 }

@@ -18,8 +18,8 @@ const char *close_cause_text(CloseCause cause) {
 void conn_mark_dirty(Conn *c) {
     if (c->state & (CONN_DIRTY | CONN_DEAD)) return;
     c->state |= CONN_DIRTY;
-    c->next = c->net->dirty;
-    c->net->dirty = c;
+    c->next = conn_net(c)->dirty;
+    conn_net(c)->dirty = c;
 }
 
 // One that is on the dirty list already is taken from there to be reaped.
@@ -28,8 +28,8 @@ void conn_die(Conn *c, CloseCause cause) {
     if (!(c->state & CONN_CLOSING)) c->cause = cause;
     c->state |= CONN_DEAD;
     if (c->state & CONN_DIRTY) return;
-    c->next = c->net->reap;
-    c->net->reap = c;
+    c->next = conn_net(c)->reap;
+    conn_net(c)->reap = c;
 }
 
 // ---- beginning to end ------------------------------------------------------
@@ -51,8 +51,8 @@ void conn_end(Conn *c, CloseCause cause, uint16_t ws_code) {
 }
 
 void conn_refuse(Conn *c, CloseCause cause, const char *why) {
-    c->net->refused++;
-    if (c->net->events.on_refused) c->net->events.on_refused(c, cause, why);
+    conn_net(c)->refused++;
+    if (conn_net(c)->events.on_refused) conn_net(c)->events.on_refused(c, cause, why);
     if (cause == CloseCause::BadRequest) conn_end(c, cause, 0);
     else conn_die(c, cause);
 }
@@ -79,7 +79,7 @@ void conn_abort(Conn *c) {
 void conn_tell_closed(Conn *c) {
     if (!(c->state & CONN_OPEN)) return;
     c->state &= static_cast<uint16_t>(~CONN_OPEN);
-    c->net->events.on_closed(c, c->cause);
+    conn_net(c)->events.on_closed(c, c->cause);
     c->user = nullptr;
 }
 
@@ -89,15 +89,15 @@ void conn_tell_closed(Conn *c) {
 static void allow_time(Conn *c, uint32_t ms) {
     auto *e = static_cast<Ending *>(c->user);
     if (!e) {
-        if (c->net->ending >= ENDING_MAX) return conn_die(c, CloseCause::Error);
-        c->net->ending++;
+        if (conn_net(c)->ending >= ENDING_MAX) return conn_die(c, CloseCause::Error);
+        conn_net(c)->ending++;
         c->user = e = mem_new<Ending>();
         e->timer.kind = TIMER_ENDING;
         e->conn = c;
     } else if (timer_running(&e->timer) && !(c->state & CONN_LINGER)) {
         return;
     }
-    wheel_start(&c->net->wheel, &e->timer, c->net->now_ms + ms);
+    wheel_start(&conn_net(c)->wheel, &e->timer, conn_net(c)->now_ms + ms);
 }
 
 void ending_on_due(Ending *e) { conn_die(e->conn, CloseCause::Timeout); }
@@ -106,7 +106,7 @@ void conn_go_on_ending(Conn *c) {
     if (c->state & CONN_LINGER) return;
     if (conn_has_output(c)) return allow_time(c, FLUSH_AT_END_MS);
     if (c->state & CONN_PAUSED) return conn_die(c, CloseCause::PeerClosed); // its end was read
-    c->ops->shutdown(c);
+    c->listener->ops->shutdown(c);
     c->state |= CONN_LINGER;
     allow_time(c, LINGER_MS); // WS-70
 }
@@ -116,31 +116,23 @@ void conn_go_on_ending(Conn *c) {
 static void free_ending(Conn *c) {
     auto *e = static_cast<Ending *>(c->user);
     if (!(c->state & CONN_CLOSING) || !e) return;
-    wheel_stop(&c->net->wheel, &e->timer);
+    wheel_stop(&conn_net(c)->wheel, &e->timer);
     mem_free(e);
-    c->net->ending--;
-}
-
-static void forget(Net *net, Conn *c) {
-    Conn *last = net->conns[net->conns.size - 1];
-    last->index = c->index;
-    vec_swap_remove(&net->conns, c->index);
-    vec_shrink(&net->conns);
-    net->connections--;
+    conn_net(c)->ending--;
 }
 
 void conn_destroy(Conn *c) {
-    Net *net = c->net;
+    Net *net = conn_net(c);
     Listener *l = c->listener;
     conn_tell_closed(c);
     limits_leave(c);
-    c->ops->close(c);
+    l->ops->close(c);
     outbox_clear(c);
     free_ending(c);
     ws_free(c);
-    forget(net, c);
+    pool_free(c);
+    net->connections--;
     l->refs--;
     if (l->closed && !l->refs) listener_free(l);
-    mem_delete(c);
     if (net->accepting_paused) accept_resume(net);
 }

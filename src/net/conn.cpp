@@ -10,15 +10,12 @@
 // ---- the beginning ---------------------------------------------------------
 
 static Conn *make(Net *net, Listener *l, const ConnOps *ops, int fd, const Addr &peer) {
-    Conn *c = mem_new<Conn>();
+    Conn *c = pool_new<Conn>(&net->conns);
     c->watch.fd = fd;
     c->watch.kind = WATCH_CONN;
-    c->ops = ops;
-    c->net = net;
+    l->ops = ops;
     c->listener = l;
     c->peer = peer;
-    c->index = net->conns.size;
-    vec_push(&net->conns, c);
     net->connections++;
     l->refs++;
     if (peer.family != AddrFamily::Unix && !addr_is_loopback(peer))
@@ -32,12 +29,12 @@ static void say_busy(Conn *c) {
     char text[UPGRADE_ANSWER_MAX];
     size_t n = upgrade_answer(nullptr, 503, text);
     iovec iov = {text, n};
-    c->ops->writev(c, &iov, 1);
-    c->ops->shutdown(c);
+    c->listener->ops->writev(c, &iov, 1);
+    c->listener->ops->shutdown(c);
 }
 
 static Conn *turn_away(Conn *c, CloseCause cause, const char *why) {
-    Net *net = c->net;
+    Net *net = conn_net(c);
     net->refused++;
     if (net->events.on_refused) net->events.on_refused(c, cause, why);
     if (c->listener->options.protocol == Protocol::WebSockets) say_busy(c);
@@ -70,7 +67,7 @@ Conn *conn_create(Net *net, Listener *l, const ConnOps *ops, int fd, const Addr 
 // ---- input -----------------------------------------------------------------
 
 static void take_input(Conn *c, size_t n) {
-    Net *net = c->net;
+    Net *net = conn_net(c);
     net->bytes_in += n;
     if (c->state & CONN_CLOSING) return; // read and dropped
     if (c->ws) ws_on_input(c, net->receive, n);
@@ -92,7 +89,7 @@ static void input_ended(Conn *c, CloseCause cause) {
 
 void conn_on_readable(Conn *c) {
     if (c->state & (CONN_DEAD | CONN_PAUSED)) return;
-    ssize_t n = c->ops->read(c, c->net->receive, RECEIVE_BUFFER);
+    ssize_t n = c->listener->ops->read(c, conn_net(c)->receive, RECEIVE_BUFFER);
     if (n > 0) return take_input(c, static_cast<size_t>(n));
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
     input_ended(c, n == 0 ? CloseCause::PeerClosed : CloseCause::Error);
@@ -108,7 +105,7 @@ void conn_update_interest(Conn *c) {
     bool reads = !(c->state & CONN_PAUSED), writes = c->state & CONN_BLOCKED;
     auto want = static_cast<uint8_t>((reads ? READY_READ : 0) | (writes ? READY_WRITE : 0));
     if (want == c->watch.interest) return;
-    c->ops->interest(c, want);
+    c->listener->ops->interest(c, want);
     c->watch.interest = want; // the reactor has set it too; memory has not
 }
 
@@ -124,7 +121,7 @@ void conn_resume(Conn *c) {
     conn_update_interest(c);
 }
 
-size_t conn_pending(Conn *c) { return c->ops->pending(c); }
+size_t conn_pending(Conn *c) { return c->listener->ops->pending(c); }
 
 // ---- output ----------------------------------------------------------------
 

@@ -13,7 +13,7 @@ bool conn_has_output(const Conn *c) {
 // Output is lost, but a peer that has gone may have said goodbye before: what
 // it sent is read first, and then its end is found.
 static void on_write_failed(Conn *c) {
-    if (c->state & CONN_CLOSING || !c->ops->pending(c)) return conn_die(c, CloseCause::Error);
+    if (c->state & CONN_CLOSING || !c->listener->ops->pending(c)) return conn_die(c, CloseCause::Error);
     outbox_clear(c);
     if (c->ws) c->ws->frame_left = 0;
     c->state |= CONN_BROKEN;
@@ -43,13 +43,13 @@ static void write_once(Conn *c) {
         if (prefix.size) iov[n++] = {const_cast<char *>(prefix.bytes), prefix.size};
     }
     n += outbox_gather(c, iov + n, WRITE_PIECES - n, limit);
-    ssize_t result = c->ops->writev(c, iov, n);
+    ssize_t result = c->listener->ops->writev(c, iov, n);
     if (result < 0) return on_refused(c);
 
     auto written = static_cast<uint32_t>(result);
     if (written < total_of(iov, n)) c->state |= CONN_BLOCKED;
     if (!written) return;
-    c->net->bytes_out += written;
+    conn_net(c)->bytes_out += written;
     outbox_consume(c, c->ws ? ws_written(c, &prefix, written) : written);
 }
 

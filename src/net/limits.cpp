@@ -66,7 +66,7 @@ static bool is_local(const Addr &a) {
 }
 
 static const char *find_reason(const Conn *c) {
-    Net *net = c->net;
+    Net *net = conn_net(c);
     const NetOptions &o = net->options;
     if (reached(net->counted, o.max_connections)) return "too many connections";
     if (reached(c->listener->connections, c->listener->options.max_connections))
@@ -83,12 +83,12 @@ static const char *find_reason(const Conn *c) {
 }
 
 static void count_address(Conn *c) {
-    const NetOptions &o = c->net->options;
+    const NetOptions &o = conn_net(c)->options;
     if (is_local(c->peer)) return;
     bool all = o.max_connections_per_address >= 0;
     bool unauthenticated = o.max_unauthenticated_per_address >= 0;
     if (!all && !unauthenticated) return;
-    AddrCount *a = make_count(c->net, count_key(c));
+    AddrCount *a = make_count(conn_net(c), count_key(c));
     if (all) {
         a->all++;
         c->watch.flags |= COUNTED_ADDR;
@@ -101,8 +101,8 @@ static void count_address(Conn *c) {
 
 const char *limits_admit(Conn *c) {
     if (const char *why = find_reason(c)) return why;
-    c->net->counted++;
-    c->net->unauthenticated++;
+    conn_net(c)->counted++;
+    conn_net(c)->unauthenticated++;
     c->listener->connections++;
     c->watch.flags |= COUNTED | COUNTED_NEW;
     count_address(c);
@@ -117,23 +117,23 @@ static bool take_flag(Conn *c, uint16_t bit) {
 }
 
 void conn_authenticated(Conn *c) {
-    if (take_flag(c, COUNTED_NEW)) c->net->unauthenticated--;
+    if (take_flag(c, COUNTED_NEW)) conn_net(c)->unauthenticated--;
     if (!take_flag(c, COUNTED_ADDR_NEW)) return;
-    AddrCount *a = find_count(c->net, count_key(c));
+    AddrCount *a = find_count(conn_net(c), count_key(c));
     a->unauthenticated--;
-    drop_if_unused(c->net, a);
+    drop_if_unused(conn_net(c), a);
 }
 
 void limits_leave(Conn *c) {
     conn_authenticated(c);
     if (take_flag(c, COUNTED)) {
-        c->net->counted--;
+        conn_net(c)->counted--;
         c->listener->connections--;
     }
     if (!take_flag(c, COUNTED_ADDR)) return;
-    AddrCount *a = find_count(c->net, count_key(c));
+    AddrCount *a = find_count(conn_net(c), count_key(c));
     a->all--;
-    drop_if_unused(c->net, a);
+    drop_if_unused(conn_net(c), a);
 }
 
 void limits_free(Net *net) {

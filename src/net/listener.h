@@ -6,6 +6,7 @@
 #include "net/reactor.h"
 
 struct Net;
+struct ConnOps;
 struct Listener;
 
 enum class Protocol : uint8_t { Mqtt, WebSockets };
@@ -33,6 +34,7 @@ struct ListenSocket {
 struct Listener {
     ListenerOptions options;
     Net *net = nullptr;
+    const ConnOps *ops = nullptr; // what its connections run over
     void *user = nullptr;         // the owner's: its policy for this listener
     ListenSocket sockets[8];
     uint8_t sockets_count = 0;

@@ -13,18 +13,17 @@ Net *net_create(const NetEvents &events, void *owner, bool with_reactor) {
     net->reactor = reactor;
     net->events = events;
     net->owner = owner;
+    pool_init(&net->conns, sizeof(Conn));
+    pool_init(&net->sockets_ws, sizeof(Ws));
     net->receive = static_cast<char *>(mem_alloc(RECEIVE_BUFFER));
     if (with_reactor) net->now_ms = clock_now_ms();
     wheel_init(&net->wheel, net->now_ms, net_on_timer, net);
     return net;
 }
 
-void net_free(Net *net) {
-    if (!net) return;
-    while (net->listeners.size) listener_close(net->listeners[0]);
+void net_abort_all(Net *net) {
     net->dirty = net->reap = nullptr;
-    while (net->conns.size) {
-        Conn *c = net->conns[net->conns.size - 1];
+    while (auto *c = static_cast<Conn *>(pool_next(&net->conns, nullptr))) {
         c->state |= CONN_DEAD;
         if (c->state & CONN_OPEN) {
             c->state &= static_cast<uint16_t>(~CONN_OPEN);
@@ -32,10 +31,17 @@ void net_free(Net *net) {
         }
         conn_destroy(c);
     }
+}
+
+void net_free(Net *net) {
+    if (!net) return;
+    while (net->listeners.size) listener_close(net->listeners[0]);
+    net_abort_all(net);
     outbox_pool_trim(net, 0);
     limits_free(net);
     neighbours_free(&net->neighbours);
-    vec_free(&net->conns);
+    pool_end(&net->conns);
+    pool_end(&net->sockets_ws);
     vec_free(&net->listeners);
     reactor_free(net->reactor);
     mem_free(net->receive);

@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 
 #include "base/blob.h"
+#include "base/pool.h"
 #include "base/bytes.h"
 #include "base/vec.h"
 #include "base/wheel.h"
@@ -83,21 +84,18 @@ struct ConnOps {
 
 struct Conn {
     Watch watch;               // first: the reactor hands it back
-    const ConnOps *ops = nullptr;
-    Net *net = nullptr;
-    Listener *listener = nullptr; // never null while the Conn lives
+    Listener *listener = nullptr; // never null while the Conn lives; knows its Net
     void *user = nullptr;      // the owner's; null before on_open sets it
     Chunk *out = nullptr;      // what waits to be sent; null when nothing does
     Ws *ws = nullptr;          // null on plain connections
     Conn *next = nullptr;      // on the dirty or the reap list
     uint32_t backlog = 0;      // bytes in `out`
-    uint32_t index = 0;        // its place in Net::conns
     Addr peer;
     uint16_t state = 0;        // ConnState
     CloseCause cause = CloseCause::PeerClosed;
     Home home = Home::Stranger; // is the peer at home (neighbours.h)?
 };
-static_assert(sizeof(Conn) <= 96);
+static_assert(sizeof(Conn) <= 80);
 
 struct NetEvents {
     void (*on_open)(Conn *);       // may close; `user` is null and free to set
@@ -141,7 +139,8 @@ struct Net {
     char *receive = nullptr;     // RECEIVE_BUFFER bytes, shared by all
     Neighbours neighbours;
     Vec<Listener *> listeners;   // the open ones
-    Vec<Conn *> conns;           // all that exist; Conn::index is the place here
+    Pool conns;                  // all that exist
+    Pool sockets_ws;             // their Ws
     AddrCounts *by_address = nullptr;
     uint32_t connections = 0;    // Conns that exist, those that end included
     uint32_t counted = 0;        // those that nobody has closed yet
@@ -161,6 +160,10 @@ Net *net_create(const NetEvents &events, void *owner, bool with_reactor);
 // Aborts what is left, without callbacks but on_blob_free. Listeners end too.
 void net_free(Net *);
 
+// Ends every connection at once, without callbacks; what was not written is
+// lost. `user` is not touched: the owner has ended whatever it points to.
+void net_abort_all(Net *);
+
 // One turn: waits until something is ready or `until_ms` (boot time;
 // UINT64_MAX: no limit), reads, fires timers. The caller then does its own
 // timers and ends with net_end_turn.
@@ -177,7 +180,11 @@ void net_unwatch(Net *, CallWatch *);
 
 // ---- connections -----------------------------------------------------------
 
-// A connection over `fd` (or over anything, with other ops), counted on the
+// The Net that a connection belongs to.
+inline Net *conn_net(const Conn *c) { return c->listener->net; }
+
+// A connection over `fd` (or over anything, with other ops: the same for all
+// of one listener), counted on the
 // listener. For a WebSocket listener it begins with the HTTP upgrade, else
 // on_open is called at once. Null (and the ops' close was called) when it is
 // refused: a limit, or no memory.

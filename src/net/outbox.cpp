@@ -62,7 +62,7 @@ static void pop_first(Conn *c) {
     Chunk *first = c->out->next;
     if (first == c->out) c->out = nullptr;
     else c->out->next = first->next;
-    chunk_free(c->net, first);
+    chunk_free(conn_net(c), first);
 }
 
 static uint32_t room_at_end(const Conn *c) {
@@ -70,7 +70,7 @@ static uint32_t room_at_end(const Conn *c) {
 }
 
 static bool grow(Conn *c, size_t need) {
-    Chunk *k = chunk_new(c->net, choose_size(c->backlog, need));
+    Chunk *k = chunk_new(conn_net(c), choose_size(c->backlog, need));
     if (k) push_last(c, k);
     return k;
 }

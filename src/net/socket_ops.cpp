@@ -16,15 +16,15 @@ static ssize_t socket_writev(Conn *c, const iovec *iov, int n) {
 }
 
 static void socket_interest(Conn *c, uint8_t interest) {
-    if (c->watch.flags & ON_REACTOR) reactor_change(c->net->reactor, &c->watch, interest);
-    else if (reactor_add(c->net->reactor, &c->watch, interest)) c->watch.flags |= ON_REACTOR;
+    if (c->watch.flags & ON_REACTOR) reactor_change(conn_net(c)->reactor, &c->watch, interest);
+    else if (reactor_add(conn_net(c)->reactor, &c->watch, interest)) c->watch.flags |= ON_REACTOR;
     if (c->watch.interest != interest) conn_die(c, CloseCause::Error); // the kernel refused
 }
 
 static void socket_shutdown(Conn *c) { shutdown(c->watch.fd, SHUT_WR); }
 
 static void socket_close(Conn *c) {
-    if (c->watch.flags & ON_REACTOR) reactor_remove(c->net->reactor, &c->watch);
+    if (c->watch.flags & ON_REACTOR) reactor_remove(conn_net(c)->reactor, &c->watch);
     close(c->watch.fd);
     c->watch.fd = -1;
 }

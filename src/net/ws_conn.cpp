@@ -8,16 +8,16 @@ void ws_create(Conn *c) {
     auto *h = mem_new<WsHandshake>();
     h->conn = c;
     h->timer.kind = TIMER_HANDSHAKE;
-    wheel_start(&c->net->wheel, &h->timer,
-                c->net->now_ms + c->net->options.handshake_timeout_ms);
-    c->ws = mem_new<Ws>();
+    wheel_start(&conn_net(c)->wheel, &h->timer,
+                conn_net(c)->now_ms + conn_net(c)->options.handshake_timeout_ms);
+    c->ws = pool_new<Ws>(&conn_net(c)->sockets_ws);
     c->ws->handshake = h;
 }
 
 void ws_end_handshake(Conn *c) {
     WsHandshake *h = c->ws->handshake;
     if (!h) return;
-    wheel_stop(&c->net->wheel, &h->timer);
+    wheel_stop(&conn_net(c)->wheel, &h->timer);
     mem_free(h->head);
     mem_free(h);
     c->ws->handshake = nullptr;
@@ -27,7 +27,7 @@ void ws_free(Conn *c) {
     if (!c->ws) return;
     ws_end_handshake(c);
     mem_free(c->ws->extra);
-    mem_free(c->ws);
+    pool_free(c->ws);
     c->ws = nullptr;
 }
 
@@ -56,7 +56,7 @@ static void judge_home(Conn *c, const Upgrade &u) {
     r.has_origin = u.origins > 0;
     r.has_forwarding = u.has_forwarding;
     const Vec<Bytes> &allowed = c->listener->options.websockets_origins;
-    c->home = neighbours_judge_web(c->net->neighbours, c->peer, r, allowed);
+    c->home = neighbours_judge_web(conn_net(c)->neighbours, c->peer, r, allowed);
 }
 
 static void decide(Conn *c, Bytes head) {
@@ -72,7 +72,7 @@ static void decide(Conn *c, Bytes head) {
     if (c->state & CONN_DEAD) return;
     c->ws->flags |= WS_UPGRADED;
     c->state |= CONN_OPEN;
-    c->net->events.on_open(c);
+    conn_net(c)->events.on_open(c);
 }
 
 // Keeps what has come in: the head is not complete. Grows with what was really
@@ -158,7 +158,7 @@ static void gather(Gathered *g, Bytes piece) {
 
 // Hands over what was gathered; false if the owner has closed.
 static bool hand_over(Conn *c, Gathered *g) {
-    if (g->size) c->net->events.on_data(c, Bytes(g->data, g->size));
+    if (g->size) conn_net(c)->events.on_data(c, Bytes(g->data, g->size));
     *g = Gathered();
     return !conn_closing(c);
 }

@@ -62,6 +62,7 @@ struct BinaryBackend : Backend {
     std::string directory, log;
     int port = 0, web_port = 0;
     pid_t pid = -1;
+    bool told_to_stop = false;
     std::vector<Channel> channels;
 
     BinaryBackend(const Case &c, const BinaryOptions &o) : options(o) {
@@ -210,14 +211,17 @@ struct BinaryBackend : Backend {
             wait(static_cast<int>(left.count()), nullptr);
         }
     }
-    void shutdown() override { kill(pid, SIGTERM); }
+    void shutdown() override { // a second signal would mean "at once"
+        kill(pid, SIGTERM);
+        told_to_stop = true;
+    }
     bool real() const override { return true; }
     std::string host() const override { return "127.0.0.1:" + std::to_string(web_port); }
 
     // -1: it had to be killed.
     int stop_broker(int signal) {
         if (pid <= 0) return 0;
-        kill(pid, signal);
+        if (!told_to_stop || signal == SIGKILL) kill(pid, signal);
         int status = 0;
         for (int tries = 0; tries < 2000; tries++) {
             if (waitpid(pid, &status, WNOHANG) == pid) {

@@ -168,13 +168,23 @@ void check_cases(const std::vector<Case> &cases) {
     printf("%zu cases\n", cases.size());
 }
 
-std::vector<Case> read_all(const Arguments &a) {
+// A file that cannot be read is one failure, and does not stop the others.
+std::vector<Case> read_all(const Arguments &a, int *unreadable) {
     std::vector<std::string> files;
     for (const auto &e : std::filesystem::directory_iterator(a.directory))
         if (e.path().extension() == ".seq") files.push_back(e.path());
     std::sort(files.begin(), files.end());
     std::vector<Case> cases;
-    for (const std::string &f : files) read_script(f, &cases);
+    for (const std::string &f : files) {
+        size_t before = cases.size();
+        try {
+            read_script(f, &cases);
+        } catch (const std::exception &e) {
+            cases.resize(before);
+            ++*unreadable;
+            printf("FAILED to read a file\n%s\n", e.what());
+        }
+    }
     return cases;
 }
 
@@ -182,15 +192,10 @@ std::vector<Case> read_all(const Arguments &a) {
 
 static int run(int argc, char **argv) {
     Arguments a = parse_arguments(argc, argv);
-    std::vector<Case> cases;
-    try {
-        cases = read_all(a);
-    } catch (const std::exception &e) {
-        fprintf(stderr, "%s\n", e.what());
-        return 2;
-    }
-    if (a.list) return list_cases(cases, a), 0;
-    if (a.check) return check_cases(cases), 0;
+    int unreadable = 0;
+    std::vector<Case> cases = read_all(a, &unreadable);
+    if (a.list) return list_cases(cases, a), unreadable != 0;
+    if (a.check) return check_cases(cases), unreadable != 0;
 
     LogOptions quiet;
     if (!a.verbose) quiet.types = quiet.destinations = 0;
@@ -199,6 +204,7 @@ static int run(int argc, char **argv) {
     if (!log_configure(&quiet, error, sizeof error)) fprintf(stderr, "%s\n", error);
 
     Tally t;
+    t.failed = unreadable;
     auto begin = std::chrono::steady_clock::now();
     run_all(make_jobs(cases, a), a, &t);
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

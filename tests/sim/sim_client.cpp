@@ -166,20 +166,21 @@ void SimClient::read(Got *g, std::string_view body) {
 
 // Takes one whole packet off the stream.
 bool SimClient::cut_packet(Got *g) {
+    std::string_view in = std::string_view(stream).substr(stream_at);
     size_t n = 0, at = 1;
     for (int shift = 0;; shift += 7, at++) {
-        if (at >= stream.size()) return false;
-        auto b = static_cast<unsigned char>(stream[at]);
+        if (at >= in.size()) return false;
+        auto b = static_cast<unsigned char>(in[at]);
         n |= static_cast<size_t>(b & 0x7f) << shift;
         if (!(b & 0x80)) break;
     }
     at++;
-    if (stream.size() - at < n) return false;
+    if (in.size() - at < n) return false;
     *g = {};
-    g->type = static_cast<uint8_t>(static_cast<unsigned char>(stream[0]) >> 4);
-    g->flags = stream[0] & 0x0f;
-    read(g, std::string_view(stream).substr(at, n));
-    stream.erase(0, at + n);
+    g->type = static_cast<uint8_t>(static_cast<unsigned char>(in[0]) >> 4);
+    g->flags = in[0] & 0x0f;
+    read(g, in.substr(at, n));
+    stream_at += at + n;
     return true;
 }
 
@@ -219,6 +220,7 @@ void SimClient::dial(Listener *l, const Addr &from, std::string_view extra_heade
     is_web = l->options.protocol == Protocol::WebSockets;
     web = {};
     stream.clear();
+    stream_at = 0;
     aliases.clear();
     told_end = false;
     if (!peer || !is_web) return world->settle();
@@ -305,6 +307,8 @@ std::vector<Got> SimClient::take(size_t most) {
             if (acks) answer(g);
             all.push_back(std::move(g));
         }
+        stream.erase(0, stream_at);
+        stream_at = 0;
         more = acks && all.size() > before;
         if (more) world->settle();
     }

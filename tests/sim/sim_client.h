@@ -107,7 +107,8 @@ struct SimClient {
     bool is_web = false;
     bool acks = false;        // answers everything of QoS 1 and 2 by itself
     websocket::WsReader web;
-    std::string stream;       // what came and is no whole packet yet
+    std::string stream;       // what came, beginning with what ...
+    size_t stream_at = 0;     // ... was taken already
     std::string fault;        // the broker broke a rule; empty: none
     std::vector<std::string> aliases; // from the broker; index alias - 1
     uint16_t next_id = 1;

@@ -21,7 +21,7 @@ Addr loopback_addr(uint16_t n) {
 // ---- the memory pipe -------------------------------------------------------
 
 static Peer *peer_of(Conn *c) {
-    World *w = static_cast<World *>(c->net->ops_user);
+    World *w = static_cast<World *>(c->listener->net->ops_user);
     return &w->peers[static_cast<size_t>(c->watch.fd)];
 }
 

@@ -12,14 +12,26 @@ Names in braces become free ports, {dir} the broker's directory. At the end of
 the test each broker is stopped and must have behaved: see Broker.finish.
 """
 
+import signal
+
 import pytest
 
 from harness import PLAIN, Broker, Subscriber
 from paho_client import Paho
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes many seconds; run once per scripts/test")
+@pytest.fixture(autouse=True)
+def no_hanging():
+    """What waits for ever says where, instead of holding up all the others."""
+
+    def give_up(*_):
+        raise AssertionError("the test hangs")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(180)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

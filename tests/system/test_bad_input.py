@@ -14,7 +14,7 @@ import wire
 from harness import PATIENCE, is_sanitized, mosquitto_sub, needs, until
 
 STRICT = """
-    connect_timeout 2
+    connect_timeout 1
     listener {mqtt}
     listener {ws}
     protocol websockets
@@ -315,7 +315,6 @@ def allow_descriptors(count):
 
 
 @needs("mosquitto_sub")
-@pytest.mark.slow
 @pytest.mark.parametrize("says", ["nothing", "half a CONNECT", "half an upgrade"])
 def test_five_thousand_connections_that_say_nothing(broker, says):
     allow_descriptors(6000)
@@ -347,10 +346,10 @@ def test_five_thousand_connections_that_say_nothing(broker, says):
     witness.check()
     until(lambda: heap(b) < heap_before + 100_000, "the broker's memory is given back")
     if not is_sanitized():
-        assert b.private_kib() < memory_before + 1024
+        # The broker gives free pages back now and then; that may take half a minute.
+        until(lambda: b.private_kib() < memory_before + 1024, "memory is given back", patience=60)
 
 
-@pytest.mark.slow
 def test_those_that_say_nothing_are_sent_away_in_time(broker):
     b = broker("""
         connect_timeout 1

@@ -1,7 +1,6 @@
 """The program as its administrator meets it: arguments, exit statuses, signals,
-the log, the background, the service manager, reloads."""
+the log, the background, the service manager. Reloads: test_reload.py."""
 
-import contextlib
 import os
 import pathlib
 import pwd
@@ -9,118 +8,27 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
-import threading
 import time
 
 import pytest
 
-from harness import PATIENCE, SANITIZER, Subscriber, binary, free_port, mosquitto_pub, until
+from harness import PATIENCE, Subscriber, binary, free_port, until
+from program import (CONNECT, STAY, SUBSCRIBE, VERSION, can_connect, conf, is_open, other_address,
+                     run, say_hello, starter)
 
-VERSION = (pathlib.Path(__file__).resolve().parents[2] / "VERSION").read_text().strip()
 IS_ROOT = os.getuid() == 0
-
-# As root knut would become another user, who could not read the test's files.
-STAY = "user root\n"
-
-
-def run(*arguments, cwd=None, env=None):
-    """Runs knut to its end."""
-    return subprocess.run([str(binary()), *map(str, arguments)], cwd=cwd, capture_output=True,
-                          text=True, timeout=PATIENCE, env={**os.environ, **(env or {})})
-
-
-class Run:
-    """A broker started with any arguments. Ready when the constructor returns."""
-
-    def __init__(self, *arguments, cwd=None, env=None, program=None, ready=" running\n"):
-        self.process = subprocess.Popen(
-            [str(program or binary()), *map(str, arguments)], cwd=cwd, text=True,
-            env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.log = ""
-        if ready:
-            self.wait_log(ready)
-
-    def wait_log(self, part):
-        """Reads on until the log holds this text."""
-        watchdog = threading.Timer(PATIENCE, self.process.kill)
-        watchdog.start()
-        try:
-            while part not in self.log:
-                line = self.process.stderr.readline()
-                assert line, f"the log ended without {part!r}:\n{self.log}"
-                self.log += line
-        finally:
-            watchdog.cancel()
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.end()
-
-    def end(self):
-        self.log += self.process.communicate(timeout=PATIENCE)[1]
-        assert not SANITIZER.search(self.log), self.log
-        return self.process.returncode
 
 
 @pytest.fixture
 def start():
-    with contextlib.ExitStack() as stack:
-        def begin(*arguments, **options):
-            each = Run(*arguments, **options)
-            stack.callback(each.process.stderr.close)
-            stack.callback(each.process.wait)
-            stack.callback(each.process.kill)
-            return each
-
+    with starter() as begin:
         yield begin
 
 
 @pytest.fixture
 def port():
     return free_port()
-
-
-def conf(folder, text):
-    file = folder / "knut.conf"
-    file.write_text(text)
-    return file
-
-
-def can_connect(port, address="127.0.0.1"):
-    try:
-        socket.create_connection((address, port), timeout=PATIENCE).close()
-        return True
-    except ConnectionRefusedError:
-        return False
-
-
-def connect_packet(name):
-    """CONNECT of MQTT 3.1.1 with a clean session and a keep-alive of 60 s."""
-    body = b"\0\4MQTT\4\2\0\x3c" + len(name).to_bytes(2, "big") + name
-    return bytes([0x10, len(body)]) + body
-
-
-CONNECT = connect_packet(b"test")
-
-
-def say_hello(port, name=b"test"):
-    """A connected client that says nothing more."""
-    s = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    s.sendall(connect_packet(name))
-    assert s.recv(4) == bytes.fromhex("20 02 00 00")
-    return s
-
-
-def is_open(s):
-    """PINGREQ is answered."""
-    try:
-        s.sendall(bytes.fromhex("c0 00"))
-        return s.recv(2) == bytes.fromhex("d0 00")
-    except ConnectionError:
-        return False
 
 
 # --- the command line --------------------------------------------------------
@@ -293,16 +201,6 @@ def test_umask(start, tmp_path, port):
 # --- who it listens to -------------------------------------------------------
 
 
-def other_address():
-    """An IPv4 address of this machine that is not loopback, or None."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        try:
-            s.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            return None
-        return s.getsockname()[0]
-
-
 def test_local_only_mode(start):
     ports = free_port(), free_port()
     broker = start("-p", ports[0], "-p", ports[1])
@@ -471,9 +369,6 @@ def test_quiet(start, tmp_path, port):
     assert broker.log == ""
 
 
-SUBSCRIBE = bytes.fromhex("82 0e 0001 0009") + b"house/+/t" + b"\0"
-
-
 def test_verbose(start, port):
     """Subscriptions are not logged by default."""
     for arguments, is_logged in (["-v"], True), ([], False):
@@ -535,131 +430,6 @@ def test_subscriptions_and_saving(start, port):
     assert is_open(client)
     client.close()
     assert broker.stop() == 0
-
-
-# --- reload ------------------------------------------------------------------
-
-
-def reload(b, configuration, result=r"Config reloaded\."):
-    b.write(configuration)
-    since = len(b.log)
-    b.process.send_signal(signal.SIGHUP)
-    b.wait_log(result, since=since)
-    return b.log[since:]
-
-
-REFUSED = r"The configuration was not reloaded"
-
-
-def test_listeners_come_and_go(broker):
-    b = broker("user root\nlistener {a}\nlistener {b}\n")
-    stays, leaves = say_hello(b.port["a"]), say_hello(b.port["b"], b"other")
-    reload(b, "user root\nlistener {a}\nlistener {c}\n")
-    assert is_open(stays)
-    assert leaves.recv(1) == b""
-    until(lambda: not can_connect(b.port["b"]), "the old port is closed")
-    assert can_connect(b.port["c"])
-    stays.close(), leaves.close()
-
-
-def test_mistake_keeps_the_old_configuration(broker):
-    b = broker("user root\nlistener {a}\nmax_keepalive 100\n")
-    client = say_hello(b.port["a"])
-    lines = reload(b, "user root\nlistener {b}\nnonsense\n", REFUSED)
-    assert any("Error: Unknown configuration variable 'nonsense'." in line for line in lines)
-    assert any(f"Error found at {b.file}:3." in line for line in lines)
-    assert is_open(client)
-    assert can_connect(b.port["a"])
-    assert not can_connect(b.port["b"])
-    client.close()
-
-
-def test_port_that_is_taken_keeps_the_old_configuration(broker):
-    b = broker("user root\nlistener {a}\nlistener {b}\n")
-    client = say_hello(b.port["b"])
-    with socket.create_server(("0.0.0.0", b.port["taken"])):
-        lines = reload(b, "user root\nlistener {a}\nlistener {c}\nlistener {taken}\n", REFUSED)
-    assert any("Address already in use" in line for line in lines)
-    assert is_open(client)
-    assert can_connect(b.port["a"]) and can_connect(b.port["b"])
-    assert not can_connect(b.port["c"])
-    client.close()
-
-
-def test_log_that_cannot_be_written_keeps_the_old_configuration(broker):
-    b = broker("user root\nlistener {a}\n")
-    lines = reload(b, "user root\nlistener {b}\nlog_dest file {dir}/no/log\n", REFUSED)
-    assert any("log file" in line for line in lines)
-    assert can_connect(b.port["a"]) and not can_connect(b.port["b"])
-
-
-def test_listener_moves_on_its_port(broker):
-    b = broker("user root\nlistener {a} 127.0.0.1\n")
-    client = say_hello(b.port["a"])
-    reload(b, "user root\nlistener {a}\n")
-    b.open_at_start += 1  # IPv6 too
-    assert client.recv(1) == b""
-    assert can_connect(b.port["a"])
-    if other_address():
-        assert can_connect(b.port["a"], other_address())
-    client.close()
-
-
-def test_listener_that_cannot_move_goes_on(broker):
-    b = broker("user root\nlistener {a} 127.0.0.1\n")
-    client = say_hello(b.port["a"])
-    with socket.create_server(("0.0.0.0", b.port["taken"])):
-        reload(b, "user root\nlistener {a}\nlistener {taken}\n", REFUSED)
-    assert is_open(client)
-    say_hello(b.port["a"], b"other").close()
-    client.close()
-
-
-def test_protocol_of_a_listener_changes(broker):
-    b = broker("user root\nlistener {a}\n")
-    client = say_hello(b.port["a"])
-    reload(b, "user root\nlistener {a}\nprotocol websockets\n")
-    assert client.recv(1) == b""
-    client.close()
-    with b.connect("a") as s:
-        s.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert s.recv(5) == b"HTTP/"
-
-
-def test_local_only_mode_ends(broker):
-    b = broker("user root\n", arguments=["-p", str(free_port())])
-    reload(b, "user root\nlistener {a}\n")
-    assert can_connect(b.port["a"])
-    assert b.has_logged("Nothing says who may connect")
-
-
-def test_options_are_taken_over(broker):
-    b = broker("user root\nlistener {a}\nallow_anonymous true\n")
-    say_hello(b.port["a"]).close()
-    reload(b, "user root\nlistener {a}\nallow_anonymous true\nmax_keepalive 30\n")
-    with b.connect("a") as s:  # asks for 60
-        s.sendall(CONNECT)
-        assert s.recv(4) == bytes.fromhex("20 02 00 02")
-    reload(b, "user root\nlistener {a}\nallow_anonymous false\n")
-    with b.connect("a") as s:
-        s.sendall(CONNECT)
-        assert s.recv(4) == bytes.fromhex("20 02 00 05")
-
-
-def test_what_needs_a_restart_is_named(broker):
-    b = broker("user root\nlistener {a}\n")
-    reload(b, "user root\nlistener {a}\npid_file {dir}/pid\n")
-    assert b.has_logged("The change of 'pid_file' takes effect at the next start")
-
-
-def test_many_reloads_cost_nothing(broker):
-    b = broker("user root\nlistener {a}\n")
-    client = say_hello(b.port["a"])
-    for _ in range(20):
-        reload(b, "user root\nlistener {a}\nlistener {b}\nwebsockets_origin x\nclientid_prefixes t\n")
-        reload(b, "user root\nlistener {a}\n")
-    assert is_open(client)
-    client.close()
 
 
 # --- the service manager -----------------------------------------------------

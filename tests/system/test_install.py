@@ -37,6 +37,8 @@ PROGRAM = {
     "usr/share/doc/knut/CHANGELOG.md": 0o644,
     "usr/share/doc/knut/LICENSE": 0o644,
     "usr/share/doc/knut/examples/websocket.conf": 0o644,
+    "usr/share/doc/knut/examples/knut.conf.example": 0o644,
+    "usr/share/doc/knut/examples/knut.openrc": 0o644,
     "etc/init.d/knut": 0o755,
 }
 CONFIGURATION = {"etc/knut/knut.conf": 0o644}
@@ -49,7 +51,7 @@ def test_install_and_uninstall(tmp_path):
     # What the files say of each other is where things are.
     for name in ("usr/lib/systemd/system/knut.service", "etc/init.d/knut"):
         text = (tmp_path / name).read_text()
-        assert "/usr/sbin/knut" in text and "/usr/local" not in text, name
+        assert "/usr/sbin/knut" in text and "/usr/local/sbin/knut" not in text, name
 
     make("uninstall", DESTDIR=tmp_path, PREFIX="/usr")
     assert files(tmp_path) == CONFIGURATION

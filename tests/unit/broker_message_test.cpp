@@ -110,7 +110,9 @@ TEST_CASE("a message without memory or with too long a topic is not made") {
 TEST_CASE("a name lives as long as a message that it published") {
     size_t before = mem_used();
     MessageStats stats;
-    Name *name = name_new("sensor-0123456789");
+    NamePool names;
+    name_pool_init(&names);
+    Name *name = name_new(&names, "sensor-0123456789");
     CHECK(name_text(name) == "sensor-0123456789");
     MessageParts parts;
     parts.topic = "t";
@@ -121,7 +123,7 @@ TEST_CASE("a name lives as long as a message that it published") {
     CHECK(name_text(m->source) == "sensor-0123456789");
     message_release(m, &stats);
     CHECK(name_text(nullptr).empty());
-    Name *empty = name_new("");
+    Name *empty = name_new(&names, "");
     CHECK(name_text(empty).empty());
     name_release(empty);
     name_release(nullptr);

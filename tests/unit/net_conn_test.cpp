@@ -19,8 +19,8 @@ TEST_CASE("a plain connection opens at once and hands on what comes in") {
     CHECK(w.net->bytes_in == 5);
 }
 
-TEST_CASE("a connection costs 96 bytes, and none for output that is out") {
-    CHECK(sizeof(Conn) == 96);
+TEST_CASE("a connection costs 80 bytes, and none for output that is out") {
+    CHECK(sizeof(Conn) == 80);
     NetWorld w;
     MemPeer *p = w.connect(w.plain());
     conn_send(p->conn, "x");

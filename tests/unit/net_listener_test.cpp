@@ -23,16 +23,16 @@ struct LiveNet {
     LiveNet() {
         NetEvents e = {};
         e.on_open = [](Conn *c) {
-            auto *l = static_cast<LiveNet *>(c->net->owner);
+            auto *l = static_cast<LiveNet *>(conn_net(c)->owner);
             l->opened++;
             l->open.push_back(c);
         };
         e.on_data = [](Conn *c, Bytes v) {
-            static_cast<LiveNet *>(c->net->owner)->data += v;
+            static_cast<LiveNet *>(conn_net(c)->owner)->data += v;
             conn_send(c, v);
         };
         e.on_closed = [](Conn *c, CloseCause) {
-            auto *l = static_cast<LiveNet *>(c->net->owner);
+            auto *l = static_cast<LiveNet *>(conn_net(c)->owner);
             l->closed++;
             std::erase(l->open, c);
         };

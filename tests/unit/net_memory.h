@@ -56,7 +56,7 @@ struct NetWorld {
     std::string why;
     CloseCause refused_cause = CloseCause::PeerClosed;
 
-    static NetWorld *of(Conn *c) { return static_cast<NetWorld *>(c->net->ops_user); }
+    static NetWorld *of(Conn *c) { return static_cast<NetWorld *>(conn_net(c)->ops_user); }
     static MemPeer *peer(Conn *c) {
         return of(c)->peers[static_cast<size_t>(c->watch.fd)].get();
     }

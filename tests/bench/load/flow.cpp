@@ -42,14 +42,18 @@ static void make_ready(Flow *f, Publisher *p) {
     f->ready.push_back(p);
 }
 
+// As many as clients usually allow themselves without a word of the broker;
+// brokers end or stall connections beyond 20 (max_inflight_messages).
+static constexpr uint32_t UNACKED_MAX = 16;
+
 static bool may_send(const Publisher *p) {
-    if (p->sent >= p->limit || p->sent - p->done >= p->window) return false;
-    return p->qos == 0 || p->sent - p->acked < p->conn->receive_max;
+    if (p->conn->stage != Stage::Live || p->sent >= p->limit || p->sent - p->done >= p->window) return false;
+    uint32_t unacked_max = p->conn->receive_max < UNACKED_MAX ? p->conn->receive_max : UNACKED_MAX;
+    return p->qos == 0 || p->sent - p->acked < unacked_max;
 }
 
 static void send_one(Flow *f, Publisher *p, uint64_t due) {
     Conn *c = p->conn;
-    if (c->stage != Stage::Live) return;
     if (p->name_topic) {
         p->name_topic(p, &p->topic);
         make_frame(f, p);
