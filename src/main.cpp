@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "daemon.h"
 #include "server.h"
 
@@ -21,6 +22,7 @@ static int test_config(const Args &args) {
 }
 
 int main(int argc, char **argv) {
+    mem_setup();
     Args args;
     int status = args_parse(argc, argv, &args);
     if (status != ARGS_RUN) return status;

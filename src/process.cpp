@@ -56,7 +56,8 @@ bool identity_find(const char *wanted, Identity *out, char *error, size_t error_
     if (has_gid) out->gid = gid;
     out->changes = out->uid != 0;
     if (!out->changes)
-        log_warning("Warning: This runs as root, which it does not need. See 'user' in knut.conf(5).");
+        log_warning("Warning: This runs as root, which it does not need; see 'user' in "
+                    "knut.conf(5).");
     return true;
 }
 

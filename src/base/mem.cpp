@@ -11,13 +11,15 @@ static std::atomic<size_t> used_bytes;
 static std::atomic<size_t> peak_bytes;
 static std::atomic<uint32_t> tries_left; // mem_try calls until one fails; 0: off
 
-static void *count(void *p) {
-    if (!p) return nullptr;
-    size_t size = malloc_usable_size(p);
+static void add(size_t size) {
     size_t now = used_bytes.fetch_add(size, std::memory_order_relaxed) + size;
     size_t peak = peak_bytes.load(std::memory_order_relaxed);
     while (now > peak && !peak_bytes.compare_exchange_weak(
                              peak, now, std::memory_order_relaxed)) {}
+}
+
+static void *count(void *p) {
+    if (p) add(malloc_usable_size(p));
     return p;
 }
 
@@ -26,22 +28,25 @@ static void uncount(size_t size) {
 }
 
 // Not through the log: that might want memory.
-static void *insist(void *p) {
-    if (p) return p;
+void mem_give_up() {
     static const char text[] = "out of memory\n";
     [[maybe_unused]] ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
     abort();
 }
 
+static void *insist(void *p) {
+    if (!p) mem_give_up();
+    return p;
+}
+
+void mem_count(ptrdiff_t bytes) {
+    if (bytes > 0) add(static_cast<size_t>(bytes));
+    else uncount(static_cast<size_t>(-bytes));
+}
+
 void *mem_alloc(size_t size) { return insist(count(malloc(size ? size : 1))); }
 
 void *mem_zero(size_t size) { return insist(count(calloc(1, size ? size : 1))); }
-
-void *mem_alloc_aligned(size_t alignment, size_t size) {
-    void *p = nullptr;
-    if (posix_memalign(&p, alignment, size)) p = nullptr;
-    return insist(count(p));
-}
 
 void *mem_resize(void *p, size_t size) {
     size_t before = p ? malloc_usable_size(p) : 0;
@@ -68,6 +73,14 @@ void mem_free(void *p) {
 size_t mem_used() { return used_bytes.load(std::memory_order_relaxed); }
 
 size_t mem_peak() { return peak_bytes.load(std::memory_order_relaxed); }
+
+void mem_setup() {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
 
 void mem_trim() {
 #ifdef __GLIBC__

@@ -24,8 +24,10 @@
 // Null when the system refuses or an injected failure is due (mem_fail_after).
 [[nodiscard]] void *mem_try(size_t size);
 
-// `alignment` is a power of two; else as mem_alloc. Contents are undefined.
-[[nodiscard]] void *mem_alloc_aligned(size_t alignment, size_t size);
+// For memory that does not come from malloc (pages.cpp): adds to what is in
+// use, and ends the process when there is none left.
+void mem_count(ptrdiff_t bytes);
+[[noreturn]] void mem_give_up();
 
 // Null is allowed.
 void mem_free(void *p);
@@ -34,6 +36,11 @@ void mem_free(void *p);
 // rounding.
 size_t mem_used();
 size_t mem_peak();
+
+// To be called first of all: tells the allocator to give large blocks back to
+// the system as soon as they are free, so that tables that have grown leave no
+// holes behind.
+void mem_setup();
 
 // Gives pages that hold nothing any more back to the system (malloc_trim).
 // Costs up to milliseconds: call it seldom.

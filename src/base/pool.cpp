@@ -5,9 +5,10 @@
 
 #include <bit>
 
-#include "base/mem.h"
+#include "base/pages.h"
+#include "base/poison.h"
 
-static_assert((POOL_PAGE_USED - sizeof(PoolPage)) / POOL_BLOCK_MIN <= 64 * POOL_WORDS);
+static_assert((PAGE_SIZE - sizeof(PoolPage)) / POOL_BLOCK_MIN <= 64 * POOL_WORDS);
 
 static char *slot_at(const PoolPage *page, uint32_t i) {
     char *base = reinterpret_cast<char *>(const_cast<PoolPage *>(page)) + sizeof(PoolPage);
@@ -16,7 +17,7 @@ static char *slot_at(const PoolPage *page, uint32_t i) {
 
 static PoolPage *page_of(const void *object) {
     auto at = reinterpret_cast<uintptr_t>(object);
-    return reinterpret_cast<PoolPage *>(at & ~(POOL_PAGE - 1));
+    return reinterpret_cast<PoolPage *>(at & ~(PAGE_SIZE - 1));
 }
 
 static uint32_t slot_of(const PoolPage *page, const void *object) {
@@ -41,10 +42,17 @@ static void unlink(Pool *p, PoolPage *page) {
 }
 
 static void add_page(Pool *p) {
-    auto *page = new (mem_alloc_aligned(POOL_PAGE, POOL_PAGE_USED)) PoolPage{};
+    auto *page = new (page_new()) PoolPage{};
     page->pool = p;
-    page->slots = static_cast<uint16_t>((POOL_PAGE_USED - sizeof(PoolPage)) / p->block);
+    page->slots = static_cast<uint16_t>((PAGE_SIZE - sizeof(PoolPage)) / p->block);
     link_between(p, page, nullptr, p->first);
+    poison(slot_at(page, 0), PAGE_SIZE - sizeof(PoolPage));
+}
+
+static void drop_page(Pool *p, PoolPage *page) {
+    unlink(p, page);
+    unpoison(page, PAGE_SIZE);
+    page_free(page);
 }
 
 // ---- objects ---------------------------------------------------------------
@@ -69,7 +77,9 @@ void *pool_alloc(Pool *p) {
         unlink(p, page);
         link_between(p, page, p->last, nullptr);
     }
-    return memset(slot_at(page, static_cast<uint32_t>(word * 64 + bit)), 0, p->block);
+    char *slot = slot_at(page, static_cast<uint32_t>(word * 64 + bit));
+    unpoison(slot, p->block);
+    return memset(slot, 0, p->block);
 }
 
 void pool_free(void *object) {
@@ -80,11 +90,11 @@ void pool_free(void *object) {
     assert(page->taken[i / 64] >> (i % 64) & 1);
     bool was_full = is_full(page);
     page->taken[i / 64] &= ~(uint64_t{1} << (i % 64));
+    poison(slot_at(page, i), p->block);
     page->live--;
     p->live--;
     if (!page->live) {
-        unlink(p, page);
-        mem_free(page);
+        drop_page(p, page);
     } else if (was_full) {
         unlink(p, page);
         link_between(p, page, nullptr, p->first);
@@ -109,9 +119,6 @@ void *pool_next(const Pool *p, const void *after) {
 }
 
 void pool_end(Pool *p) {
-    while (PoolPage *page = p->first) {
-        unlink(p, page);
-        mem_free(page);
-    }
+    while (p->first) drop_page(p, p->first);
     p->live = 0;
 }

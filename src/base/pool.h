@@ -15,8 +15,6 @@
 
 #include <new>
 
-constexpr size_t POOL_PAGE = 4096;
-constexpr size_t POOL_PAGE_USED = POOL_PAGE - 16; // malloc's header fits in the rest
 constexpr uint32_t POOL_BLOCK_MIN = 32;
 constexpr uint32_t POOL_BLOCK_MAX = 512;
 constexpr int POOL_WORDS = 2;

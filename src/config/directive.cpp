@@ -21,8 +21,8 @@ static const char *guess(Bytes name, const char **hint) {
 static bool fail_unknown(Reader *r, Bytes name) {
     Bytes shown = slice(name, 0, 120);
     if (name[0] == '#')
-        return fail(r, "Unknown configuration variable '%.*s'. A comment begins in the first column.",
-                    LOG_BYTES(shown));
+        return fail(r, "Unknown configuration variable '%.*s'. "
+                       "A comment begins in the first column.", LOG_BYTES(shown));
     const char *hint = "";
     const char *near = guess(name, &hint);
     if (!near) return fail(r, "Unknown configuration variable '%.*s'.", LOG_BYTES(shown));
@@ -52,7 +52,8 @@ static bool asks_for_nothing(Reader *r, const Option &o, Bytes value) {
     if (!o.off) return false;
     bool said = false, off = false;
     if (o.kind == Kind::Bool)
-        return take_bool(r, o.name, value, &said) && take_bool(r, o.name, o.off, &off) && said == off;
+        return take_bool(r, o.name, value, &said) && take_bool(r, o.name, o.off, &off) &&
+               said == off;
     return value == o.off;
 }
 

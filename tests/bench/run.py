@@ -121,9 +121,14 @@ def raise_limits():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+priority = 0  # --nice
+
+
 def on_core(core):
     def prepare():
         os.sched_setaffinity(0, {core})
+        if priority:
+            os.setpriority(os.PRIO_PROCESS, 0, priority)
     return prepare
 
 
@@ -450,6 +455,8 @@ def parse():
     p.add_argument('--rounds', type=int, default=0, help='3, and 5 for latency, if not given')
     p.add_argument('--knut', default=os.path.join(ROOT, 'build', 'release', 'knut'), metavar='PROGRAM')
     p.add_argument('--port', type=int, default=18800, help='first of five ports')
+    p.add_argument('--nice', type=int, default=0, metavar='N',
+                   help='of brokers and generator; below 0 (as root) against the noise of a machine that is not idle')
     p.add_argument('--output', default=os.path.join(BUILD, 'results.json'))
     p.add_argument('--strace', action='store_true', help='also count system calls per delivery')
     p.add_argument('--relay', action='store_true', help='check the null relay against mosquitto, no more')
@@ -458,7 +465,9 @@ def parse():
 
 
 def main():
+    global priority
     args = parse()
+    priority = args.nice
     if args.relay:
         args.only, args.brokers, args.strace = ','.join(RELAY_RATIOS), args.brokers or 'relay,mosquitto', True
     cases = pick_cases(args.only)

@@ -108,7 +108,7 @@ struct BinaryBackend : Backend {
         for (int tries = 0; tries < 4000; tries++) {
             int fd = dial(web_port); // the second of the two
             if (fd >= 0) {
-                close(fd);
+                wait_for_end(fd);
                 return true;
             }
             int status = 0;
@@ -119,6 +119,16 @@ struct BinaryBackend : Backend {
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }
         return false;
+    }
+
+    // Ends a connection and waits until the broker has let go of it, too: some
+    // cases count connections.
+    static void wait_for_end(int fd) {
+        ::shutdown(fd, SHUT_WR);
+        pollfd p = {fd, POLLIN, 0};
+        char byte;
+        while (poll(&p, 1, 2000) > 0 && recv(fd, &byte, 1, 0) > 0) continue;
+        close(fd);
     }
 
     int dial(int to) {

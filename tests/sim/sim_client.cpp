@@ -118,7 +118,8 @@ static bool resolve_alias(std::vector<std::string> *aliases, Got *g) {
     if (!g->alias) return !g->topic.empty();
     if (aliases->size() < g->alias) aliases->resize(g->alias);
     std::string &known = (*aliases)[g->alias - 1u];
-    if (g->topic.empty()) g->topic = known;
+    g->by_alias = g->topic.empty();
+    if (g->by_alias) g->topic = known;
     else known = g->topic;
     return !g->topic.empty();
 }
@@ -215,7 +216,7 @@ std::string describe(const Got &g) {
 
 // ---- the client ------------------------------------------------------------
 
-void SimClient::dial(Listener *l, const Addr &from, std::string_view extra_headers) {
+void SimClient::dial(Listener *l, const Addr &from) {
     peer = world->connect(l, from);
     is_web = l->options.protocol == Protocol::WebSockets;
     web = {};
@@ -224,8 +225,8 @@ void SimClient::dial(Listener *l, const Addr &from, std::string_view extra_heade
     aliases.clear();
     told_end = false;
     if (!peer || !is_web) return world->settle();
-    std::string request = websocket::ws_request("localhost:9001");
-    request.insert(request.size() - 2, extra_headers);
+    std::string request = websocket::ws_request(web_host);
+    request.insert(request.size() - 2, web_headers);
     world->send(peer, request);
     world->settle();
 }
@@ -358,13 +359,28 @@ Scene::Scene(void (*prepare)(Scene *)) {
     world.start();
 }
 
-SimClient *Scene::open(const Hello &h, Listener *l, const Addr &from) {
+SimClient *Scene::make(const Hello &h) {
     clients.push_back(std::make_unique<SimClient>());
     SimClient *c = clients.back().get();
     c->world = &world;
     c->hello = h;
+    return c;
+}
+
+SimClient *Scene::open(const Hello &h, Listener *l, const Addr &from) {
+    SimClient *c = make(h);
     c->dial(l, from);
     c->send(connect_packet(h));
+    return c;
+}
+
+SimClient *Scene::open_web(const Hello &h, const Addr &from, std::string_view host,
+                           std::string_view headers) {
+    SimClient *c = make(h);
+    c->web_host = host;
+    c->web_headers = headers;
+    c->dial(web, from);
+    if (c->open()) c->send(connect_packet(h));
     return c;
 }
 

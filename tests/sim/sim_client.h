@@ -84,6 +84,7 @@ struct Got {
     std::string codes;        // SUBACK, UNSUBACK
     std::string topic, payload; // PUBLISH; the topic is filled in from an alias
     uint16_t alias = 0;
+    bool by_alias = false;    // the topic was not in the packet
     uint32_t expiry_s = UINT32_MAX;
     uint16_t receive_maximum = 65535;
     uint16_t alias_maximum = 0;
@@ -105,6 +106,8 @@ struct SimClient {
     Peer *peer = nullptr;     // null: the broker refused the connection
     Hello hello;
     bool is_web = false;
+    std::string web_host = "localhost:9001";
+    std::string web_headers = {}; // further ones of its request, lines with CRLF
     bool acks = false;        // answers everything of QoS 1 and 2 by itself
     websocket::WsReader web;
     std::string stream;       // what came, beginning with what ...
@@ -116,7 +119,7 @@ struct SimClient {
     Got welcome;              // the CONNACK, as far as Scene has read it
 
     // A connection without CONNECT (with the WebSocket handshake, though).
-    void dial(Listener *, const Addr &from, std::string_view extra_headers = {});
+    void dial(Listener *, const Addr &from);
     void send(std::string_view packets); // and lets the broker run
     void post(std::string_view packets); // does not
     std::string framed(std::string_view packets) const; // as the wire wants it
@@ -168,14 +171,22 @@ struct Scene {
     SimClient *connect(const Hello &);           // CHECKs nothing, eats the CONNACK
     SimClient *connect_web(const Hello &);
     SimClient *open(const Hello &, Listener *, const Addr &from); // leaves the CONNACK
+    SimClient *open_web(const Hello &, const Addr &from, std::string_view host,
+                        std::string_view headers); // leaves it too
     // From a client of its own ("pub", 5.0), which answers by itself.
     void publish(std::string_view topic, std::string_view payload, uint8_t qos = 0,
                  bool retain = false, std::string_view props = {});
+    // Time passes in one step: what fell due meanwhile fires late, together.
+    void jump(uint64_t ms) {
+        world.now_ms += ms;
+        world.settle();
+    }
     Broker *broker() { return world.broker; }
     BrokerOptions &options() { return world.options; }
     ListenerPolicy &policy() { return *World::policy_of(plain); }
 
 private:
+    SimClient *make(const Hello &);
     SimClient *publisher_ = nullptr;
 };
 
