@@ -36,11 +36,14 @@ ifeq ($(origin CXX),default)
 CXX := $(CROSS)g++
 endif
 # The product is linked with the C driver: it must not need libstdc++.
-CC_LINK   ?= $(if $(findstring clang,$(CXX)),clang,$(CROSS)gcc)
+# Sanitizers bring a runtime in C++ of their own.
+CC_LINK   ?= $(if $(filter asan,$(MODE)),$(CXX),$(if $(findstring clang,$(CXX)),clang,$(CROSS)gcc))
 PKG_CONFIG ?= $(CROSS)pkg-config
 
 VERSION := $(shell cat VERSION)
-BUILD   := build/$(CROSS)$(MODE)$(if $(filter-out epoll,$(POLL)),-$(POLL))$(if $(findstring clang,$(CXX)),-clang)
+# Objects serve both back ends: what differs is which of them is linked.
+OBJ     := build/$(CROSS)$(MODE)$(if $(findstring clang,$(CXX)),-clang)
+BUILD   := $(OBJ)$(if $(filter-out epoll,$(POLL)),-$(POLL))
 
 OPT_release := -O2 -g -DNDEBUG -D_FORTIFY_SOURCE=2
 OPT_debug   := -O0 -g
@@ -65,15 +68,15 @@ LEFT_OUT := src/net/reactor_%.cpp
 SRC      := $(filter-out $(LEFT_OUT),$(SRC_ALL)) src/net/reactor_$(POLL).cpp
 SRC      := $(filter-out src/tools/%,$(SRC))
 SRC_LIB  := $(filter-out src/main.cpp,$(SRC))
-OBJ_LIB  := $(SRC_LIB:%.cpp=$(BUILD)/%.o)
-OBJ_MAIN := $(BUILD)/src/main.o
+OBJ_LIB  := $(SRC_LIB:%.cpp=$(OBJ)/%.o)
+OBJ_MAIN := $(OBJ)/src/main.o
 LIB      := $(BUILD)/libknut.a
 
 UNIT_SRC := $(shell find tests/unit tests/sim -name '*.cpp' 2>/dev/null)
-UNIT_OBJ := $(UNIT_SRC:%.cpp=$(BUILD)/%.o)
-SIM_OBJ  := $(filter $(BUILD)/tests/sim/%,$(UNIT_OBJ))
+UNIT_OBJ := $(UNIT_SRC:%.cpp=$(OBJ)/%.o)
+SIM_OBJ  := $(filter $(OBJ)/tests/sim/%,$(UNIT_OBJ))
 SEQ_SRC  := $(shell find tests/seq -name '*.cpp' 2>/dev/null)
-SEQ_OBJ  := $(SEQ_SRC:%.cpp=$(BUILD)/%.o)
+SEQ_OBJ  := $(SEQ_SRC:%.cpp=$(OBJ)/%.o)
 
 ifeq ($(V),0)
 Q := @
@@ -90,18 +93,21 @@ $(BUILD)/knut: $(OBJ_MAIN) $(LIB)
 
 $(LIB): $(OBJ_LIB)
 	$(call say,AR,$@)
+	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(CROSS)ar crs $@ $^
 
-$(BUILD)/src/%.o: src/%.cpp
+$(OBJ)/src/%.o: src/%.cpp
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LANG_FL) -fno-exceptions $(CPP_FL) $(WARN) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
-# Tests are compiled with exceptions and RTTI: doctest's REQUIRE throws.
-$(BUILD)/tests/%.o: tests/%.cpp
+# Tests are compiled with exceptions and RTTI, since doctest's REQUIRE throws, and
+# without optimisation, which would take three times as long.
+TEST_FL := $(filter-out -D%,$(patsubst -O%,-O0,$(CXXFLAGS)))
+$(OBJ)/tests/%.o: tests/%.cpp
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(filter-out -fno-rtti,$(LANG_FL)) $(CPP_FL) -Itests $(WARN) $(if $(filter release,$(MODE)),-O1 -g,$(CXXFLAGS)) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(filter-out -fno-rtti,$(LANG_FL)) $(CPP_FL) -Itests $(WARN) $(TEST_FL) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit: $(UNIT_OBJ) $(LIB)
 	$(call say,LINK,$@)

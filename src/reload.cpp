@@ -45,8 +45,9 @@ static void silence_port(const Server *s, Reload *r, uint16_t port) {
 // ---- what can fail ---------------------------------------------------------
 
 // The protocol of an open listener can change.
-static Listener *find_open(const Server *s, ListenerOptions wanted) {
+static Listener *find_open(const Server *s, const Reload *r, ListenerOptions wanted) {
     for (Listener *l : s->listeners) {
+        if (has(r->listeners, l)) continue;
         wanted.protocol = l->options.protocol;
         if (listener_same_place(l->options, wanted)) return l;
     }
@@ -66,7 +67,7 @@ static Listener *open_one(Server *s, Reload *r, ConfigListener *c, char *error, 
 // First what stays, so that it is known who stands in nobody's way.
 static bool open_new(Server *s, Reload *r, char *error, size_t error_size) {
     for (ConfigListener *c : r->config.listeners)
-        vec_push(&r->listeners, find_open(s, c->net));
+        vec_push(&r->listeners, find_open(s, r, c->net));
     for (uint32_t i = 0; i < r->listeners.size; i++) {
         if (r->listeners[i]) continue;
         r->listeners[i] = open_one(s, r, r->config.listeners[i], error, error_size);

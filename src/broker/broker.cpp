@@ -15,6 +15,9 @@ constexpr uint64_t TRIM_INTERVAL_MS = 30000;
 constexpr size_t TRIM_WORTH = 1 << 20;
 constexpr uint32_t RETAIN_EXPIRY_STEPS = 10000;
 
+// Most bytes of log lines that wait for the end of a turn to be published.
+constexpr uint32_t LOG_LINES_MAX = 64 * 1024;
+
 static void on_blob_free(void *owner, Blob *blob) {
     Broker *b = static_cast<Broker *>(owner);
     message_free(reinterpret_cast<Message *>(blob), &b->messages);
@@ -136,6 +139,7 @@ void broker_free(Broker *b) {
     retained_free(b->retained);
     frames_free(b);
     vec_free(&b->matches);
+    vec_free(&b->log_lines);
     b->sessions.free();
     name_pool_end(&b->names);
     pool_end(&b->client_pool);
@@ -143,13 +147,54 @@ void broker_free(Broker *b) {
     mem_delete(b);
 }
 
+// ---- log lines as messages: never in the middle of something -----------------
+
+struct LogTopic {
+    uint32_t type;
+    Bytes topic;
+};
+static constexpr LogTopic LOG_TOPICS[] = {
+    {LOG_TYPE_ERROR, "$SYS/broker/log/E"},
+    {LOG_TYPE_WARNING, "$SYS/broker/log/W"},
+    {LOG_TYPE_NOTICE, "$SYS/broker/log/N"},
+    {LOG_TYPE_INFORMATION, "$SYS/broker/log/I"},
+    {LOG_TYPE_SUBSCRIBE, "$SYS/broker/log/M/subscribe"},
+    {LOG_TYPE_UNSUBSCRIBE, "$SYS/broker/log/M/unsubscribe"},
+};
+
+// A line waits as: its row in LOG_TOPICS, two bytes of length, its text.
+void broker_publish_log(Broker *b, uint32_t type, Bytes line) {
+    if (line.size() > LOG_LINE_MAX || b->log_lines.size + line.size() > LOG_LINES_MAX) return;
+    for (size_t i = 0; i < sizeof LOG_TOPICS / sizeof *LOG_TOPICS; i++) {
+        if (LOG_TOPICS[i].type != type) continue;
+        vec_push(&b->log_lines, static_cast<char>(i));
+        vec_push(&b->log_lines, static_cast<char>(line.size() >> 8));
+        vec_push(&b->log_lines, static_cast<char>(line.size() & 0xff));
+        for (char c : line) vec_push(&b->log_lines, c);
+    }
+}
+
+static void publish_log_lines(Broker *b) {
+    Vec<char> lines = b->log_lines; // what they cause to be logged waits in turn
+    b->log_lines = {};
+    for (uint32_t at = 0; at < lines.size;) {
+        const LogTopic &t = LOG_TOPICS[static_cast<uint8_t>(lines[at])];
+        uint32_t size = static_cast<uint32_t>(static_cast<uint8_t>(lines[at + 1]) << 8 |
+                                              static_cast<uint8_t>(lines[at + 2]));
+        publish_internal(b, t.topic, Bytes(lines.data + at + 3, size), 0, false);
+        at += 3 + size;
+    }
+    vec_free(&lines);
+}
+
 void broker_tick(Broker *b) {
     wheel_advance(&b->wheel, broker_now(b));
     if (b->replays) replay_continue(b);
+    if (b->log_lines.size) publish_log_lines(b);
 }
 
 uint64_t broker_next_ms(const Broker *b) {
-    return b->replays ? broker_now(b) : wheel_next_ms(&b->wheel);
+    return b->replays || b->log_lines.size ? broker_now(b) : wheel_next_ms(&b->wheel);
 }
 
 // ---- sending clients away --------------------------------------------------
@@ -200,18 +245,4 @@ void broker_log_subscriptions(Broker *b) {
                static_cast<unsigned long long>(s.shared),
                static_cast<unsigned long long>(s.filters), s.shapes);
     router_each(b->router, log_filter, nullptr);
-}
-
-void broker_publish_log(Broker *b, uint32_t type, Bytes line) {
-    const char *topic = nullptr;
-    switch (type) {
-    case LOG_TYPE_ERROR: topic = "$SYS/broker/log/E"; break;
-    case LOG_TYPE_WARNING: topic = "$SYS/broker/log/W"; break;
-    case LOG_TYPE_NOTICE: topic = "$SYS/broker/log/N"; break;
-    case LOG_TYPE_INFORMATION: topic = "$SYS/broker/log/I"; break;
-    case LOG_TYPE_SUBSCRIBE: topic = "$SYS/broker/log/M/subscribe"; break;
-    case LOG_TYPE_UNSUBSCRIBE: topic = "$SYS/broker/log/M/unsubscribe"; break;
-    default: return;
-    }
-    publish_internal(b, topic, line, 0, false);
 }

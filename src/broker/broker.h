@@ -46,5 +46,6 @@ void broker_stop(Broker *);
 // Logs the subscription tree (SIGUSR2).
 void broker_log_subscriptions(Broker *);
 
-// A line for `log_dest topic`: published to $SYS/broker/log/E|W|N|I|...
+// A line for `log_dest topic`: published to $SYS/broker/log/E|W|N|I|... at the
+// end of the turn, since it may be logged in the middle of anything.
 void broker_publish_log(Broker *, uint32_t log_type, Bytes line);

@@ -10,7 +10,7 @@
 #include "broker/session.h"
 
 // Before CONNECT is accepted all such connections together may hold this much
-// of unfinished packets; the one that asks for more is closed.
+// of unfinished packets; then the one that holds most is closed.
 constexpr uint64_t UNAUTHENTICATED_BYTES_MAX = 16 * 1024 * 1024;
 
 // ---- a table of packets, and the gate --------------------------------------
@@ -18,32 +18,38 @@ constexpr uint64_t UNAUTHENTICATED_BYTES_MAX = 16 * 1024 * 1024;
 enum class Gate : uint8_t { Never, First, Later };
 
 struct PacketRule {
+    const char *name;
     Gate gate;
     Next (*handle)(Client *, uint8_t head, Bytes body);
 };
 
 static constexpr PacketRule RULES[16] = {
-    {Gate::Never, nullptr}, // reserved
-    {Gate::First, handle_connect},
-    {Gate::Never, nullptr}, // CONNACK
-    {Gate::Later, handle_publish},
-    {Gate::Later, handle_ack}, // PUBACK
-    {Gate::Later, handle_ack}, // PUBREC
-    {Gate::Later, handle_ack}, // PUBREL
-    {Gate::Later, handle_ack}, // PUBCOMP
-    {Gate::Later, handle_subscribe},
-    {Gate::Never, nullptr}, // SUBACK
-    {Gate::Later, handle_unsubscribe},
-    {Gate::Never, nullptr}, // UNSUBACK
-    {Gate::Later, handle_pingreq},
-    {Gate::Never, nullptr}, // PINGRESP
-    {Gate::Later, handle_disconnect},
-    {Gate::Later, handle_auth},
+    {"reserved", Gate::Never, nullptr},
+    {"CONNECT", Gate::First, handle_connect},
+    {"CONNACK", Gate::Never, nullptr},
+    {"PUBLISH", Gate::Later, handle_publish},
+    {"PUBACK", Gate::Later, handle_ack},
+    {"PUBREC", Gate::Later, handle_ack},
+    {"PUBREL", Gate::Later, handle_ack},
+    {"PUBCOMP", Gate::Later, handle_ack},
+    {"SUBSCRIBE", Gate::Later, handle_subscribe},
+    {"SUBACK", Gate::Never, nullptr},
+    {"UNSUBSCRIBE", Gate::Later, handle_unsubscribe},
+    {"UNSUBACK", Gate::Never, nullptr},
+    {"PINGREQ", Gate::Later, handle_pingreq},
+    {"PINGRESP", Gate::Never, nullptr},
+    {"DISCONNECT", Gate::Later, handle_disconnect},
+    {"AUTH", Gate::Later, handle_auth},
 };
 
 static uint32_t outbox_limit(const Client *c) {
     uint32_t limit = policy_of(c)->max_outbox_bytes;
     return limit ? limit : (1u << 20) + broker_of(c)->options->max_packet_size;
+}
+
+static void log_packet(const Client *c, const char *verb, const char *name, const char *way) {
+    char who[CLIENT_TEXT];
+    log_line(LOG_TYPE_DEBUG, "%s %s %s %s", verb, name, way, client_text(c, who));
 }
 
 static Next dispatch(Client *c, uint8_t head, Bytes body) {
@@ -56,6 +62,8 @@ static Next dispatch(Client *c, uint8_t head, Bytes body) {
         return client_refuse(c, Reason::ProtocolError, "a packet that only servers send");
     if (c->session && rule.gate == Gate::First) // [MQTT-3.1.0-2]
         return client_refuse(c, Reason::ProtocolError, "a second CONNECT");
+    if (log_wants(LOG_TYPE_DEBUG) && packet_type(head) != PacketType::Publish)
+        log_packet(c, "Received", rule.name, "from");
     broker_of(c)->stats.packets_in++;
     c->last_in_ms = static_cast<uint32_t>(conn_net(c->conn)->now_ms);
     Next next = rule.handle(c, head, body);
@@ -70,9 +78,7 @@ static Next dispatch(Client *c, uint8_t head, Bytes body) {
 // ---- cutting ---------------------------------------------------------------
 
 static Next refuse_oversize(Client *c) {
-    if (c->session) return client_refuse(c, Reason::PacketTooLarge, "oversize packet");
-    client_end(c, End::Lost, "oversize packet");
-    return Next::Stop;
+    return client_refuse(c, Reason::PacketTooLarge, "oversize packet");
 }
 
 // Takes whole packets off the front of `*in`. `*need` gets the size of the
@@ -112,6 +118,24 @@ static void drop_partial(Client *c) {
     client_tidy(c);
 }
 
+// Room for more before CONNECT: while there is none, whoever holds most goes, so
+// that a few who announce much cannot lock others out. False: that is `c`.
+static bool make_room(Broker *b, Client *c, uint64_t growth) {
+    while (b->unauthenticated_bytes + growth > UNAUTHENTICATED_BYTES_MAX) {
+        Client *most = c;
+        uint64_t held = c->extra->partial_capacity + growth;
+        for (void *p = pool_next(&b->client_pool, nullptr); p; p = pool_next(&b->client_pool, p)) {
+            auto *other = static_cast<Client *>(p);
+            if (other->session || !other->extra || other->extra->partial_capacity <= held) continue;
+            most = other;
+            held = other->extra->partial_capacity;
+        }
+        if (most == c) return false;
+        client_end(most, End::Lost, "too much before CONNECT");
+    }
+    return true;
+}
+
 // Room for `more` bytes behind the partial packet, which will have `need` in
 // all. Grows with what has come, never with what was announced.
 static bool reserve_partial(Client *c, size_t more, uint64_t need) {
@@ -120,16 +144,17 @@ static bool reserve_partial(Client *c, size_t more, uint64_t need) {
     if (wanted <= x->partial_capacity) return true;
     uint64_t capacity = wanted < 64 ? 64 : wanted * 2;
     if (capacity > need && need > 64) capacity = need > wanted ? need : wanted;
-    uint64_t *all = &broker_of(c)->unauthenticated_bytes;
+    Broker *b = broker_of(c);
     uint64_t growth = capacity - x->partial_capacity;
-    if (!c->session && *all + growth > UNAUTHENTICATED_BYTES_MAX) return false;
+    if (b->options->memory_limit && mem_used() + growth > b->options->memory_limit) return false;
+    if (!c->session && !make_room(b, c, growth)) return false;
     char *grown = static_cast<char *>(mem_try(static_cast<size_t>(capacity)));
     if (!grown) return false;
-    memcpy(grown, x->partial, x->partial_size);
+    if (x->partial_size) memcpy(grown, x->partial, x->partial_size);
     mem_free(x->partial);
     x->partial = grown;
     x->partial_capacity = static_cast<uint32_t>(capacity);
-    if (!c->session) *all += growth;
+    if (!c->session) b->unauthenticated_bytes += growth;
     return true;
 }
 
@@ -263,15 +288,14 @@ static void log_end(const Client *c, End end, const char *why) {
         log_notice("Client %s disconnected.", who);
 }
 
-static WsClose ws_close_code(End end) {
-    switch (end) {
-    case End::Disconnect: return WsClose::Normal;
-    case End::Lost:
-    case End::TakenOver:
-    case End::Replaced: return WsClose::PolicyViolation;
-    case End::Stopping: return WsClose::GoingAway;
-    }
-    return WsClose::Normal;
+// WS-71 to WS-79.
+static WsClose ws_close_code(End end, Reason refusal) {
+    if (end == End::Disconnect) return WsClose::Normal;
+    if (end == End::Stopping) return WsClose::GoingAway;
+    if (refusal == Reason::PacketTooLarge) return WsClose::TooBig;
+    if (refusal == Reason::MalformedPacket || refusal == Reason::ProtocolError)
+        return WsClose::ProtocolError;
+    return WsClose::PolicyViolation;
 }
 
 static Message *take_will(Client *c, uint32_t *delay_s) {
@@ -336,10 +360,11 @@ void client_end(Client *c, End end, const char *why) {
     uint32_t delay_s = 0;
     Message *will = take_will(c, &delay_s);
     free_extra(b, c);
+    WsClose code = ws_close_code(end, c->refusal);
     wheel_stop(&b->wheel, &c->timer);
     conn->user = nullptr;
     pool_free(c);
-    conn_close(conn, ws_close_code(end));
+    conn_close(conn, code);
     if (s) {
         s->is_online = false;
         s->offline = nullptr;
@@ -355,6 +380,7 @@ Next client_refuse(Client *c, Reason reason, const char *what) {
         disconnect_encode(&w, reason, Bytes());
         client_send(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
     }
+    c->refusal = reason;
     client_end(c, End::Lost, what);
     return Next::Stop;
 }
@@ -384,6 +410,8 @@ const char *client_text(const Client *c, char out[CLIENT_TEXT]) {
 }
 
 void client_send(Client *c, Bytes packet) {
+    if (log_wants(LOG_TYPE_DEBUG))
+        log_packet(c, "Sending", RULES[static_cast<uint8_t>(packet[0]) >> 4].name, "to");
     broker_of(c)->stats.packets_out++;
     conn_send(c->conn, packet);
 }

@@ -2,6 +2,7 @@
 #include "broker/deliver.h"
 
 #include "base/log.h"
+#include "broker/client.h"
 #include "broker/replay.h"
 #include "broker/send.h"
 #include "broker/session.h"
@@ -10,10 +11,15 @@ constexpr uint32_t PACKET_IDS = 65535; // 1 to 65535
 
 // ---- the window ------------------------------------------------------------
 
+// Does the outbox take more of what can wait? on_drained tells when it does again.
+static bool outbox_open(const Client *c) {
+    if (conn_closing(c->conn)) return false;
+    return !conn_blocked(c->conn) || c->conn->backlog < OUTBOX_WRITE_AT;
+}
+
 // May one more PUBLISH of QoS 1 or 2 leave, apart from what is queued before it?
 static bool quota_open(const Broker *b, const Client *c, const Traffic *t) {
-    if (conn_closing(c->conn)) return false;
-    if (conn_blocked(c->conn) && c->conn->backlog >= OUTBOX_WRITE_AT) return false;
+    if (!outbox_open(c)) return false;
     if (!t) return true;
     uint64_t bytes = b->options->max_inflight_bytes;
     if (bytes && t->inflight_open && t->inflight_bytes >= bytes) return false;
@@ -134,8 +140,7 @@ static void send_pubrel(Client *c, uint16_t id) {
     char buffer[ENCODE_MAX];
     Writer w{buffer, buffer + sizeof buffer};
     ack_encode(&w, PacketType::Pubrel, c->version, id, Reason::Success, Bytes());
-    broker_of(c)->stats.packets_out++;
-    conn_send(c->conn, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
+    client_send(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
 }
 
 // Lets go of what is over at the front of the window.
@@ -157,18 +162,22 @@ static void entry_done(Broker *b, Traffic *t, Entry *e) {
     e->stage = Stage::Done;
 }
 
+static void resend(Broker *b, Client *c, Traffic *t, Entry *e) {
+    bool fits = send_publish(b, c, e->message, sending_of(t, *e));
+    e->is_stale = false;
+    t->stale--;
+    t->inflight_open++;
+    if (!fits) entry_done(b, t, e); // N5-33
+}
+
 // Sends again what an earlier connection left unacknowledged, as far as the
-// new connection's quota allows, in the old order [MQTT-4.4.0-1].
+// new connection's quota and the outbox allow, in the old order.
 static void resend_stale(Broker *b, Client *c, Traffic *t) {
     for (uint32_t i = 0; t->stale && i < t->inflight.size; i++) {
         Entry *e = ring_at(&t->inflight, i);
         if (!e->is_stale) continue;
-        if (t->inflight_open >= c->send_quota || conn_closing(c->conn)) return;
-        bool fits = send_publish(b, c, e->message, sending_of(t, *e));
-        e->is_stale = false;
-        t->stale--;
-        t->inflight_open++;
-        if (!fits) entry_done(b, t, e); // N5-33
+        if (t->inflight_open >= c->send_quota || !outbox_open(c)) return;
+        resend(b, c, t, e);
     }
     pop_done(t);
 }
@@ -201,22 +210,33 @@ void deliver_more(Broker *b, Client *c) {
     else session_tidy(s);
 }
 
-void deliver_resume(Broker *b, Client *c) {
-    Traffic *t = c->session->traffic;
-    if (!t) return;
+// A new connection: what was sent is stale, and PUBRELs are outstanding anew.
+static void recount(Traffic *t) {
     t->inflight_open = t->stale = 0;
     for (uint32_t i = 0; i < t->inflight.size; i++) {
         Entry *e = ring_at(&t->inflight, i);
-        if (e->stage == Stage::Sent) {
-            e->is_stale = true;
-            t->stale++;
-        } else if (e->stage == Stage::Released) {
-            t->inflight_open++;
-        }
+        e->is_stale = e->stage == Stage::Sent;
+        if (e->is_stale) t->stale++;
+        if (e->stage == Stage::Released) t->inflight_open++;
     }
-    for (uint32_t i = 0; i < t->inflight.size; i++)
-        if (ring_at(&t->inflight, i)->stage == Stage::Released)
-            send_pubrel(c, ring_at(&t->inflight, i)->id);
+}
+
+void deliver_resume(Broker *b, Client *c) {
+    Traffic *t = c->session->traffic;
+    if (!t) return;
+    replay_resume(b, c->session);
+    recount(t);
+    // PUBLISH and PUBREL in the order first sent [MQTT-4.4.0-1, N5-74]; a full
+    // window holds back PUBLISH only, until deliver_more.
+    bool open = true;
+    for (uint32_t i = 0; i < t->inflight.size; i++) {
+        Entry *e = ring_at(&t->inflight, i);
+        if (e->stage == Stage::Released) send_pubrel(c, e->id);
+        if (e->stage != Stage::Sent) continue;
+        open = open && t->inflight_open < c->send_quota && outbox_open(c);
+        if (open) resend(b, c, t, e);
+    }
+    pop_done(t);
     deliver_more(b, c);
 }
 

@@ -249,7 +249,10 @@ static void set_capabilities(Arrival *a) {
     c->version = k->version;
     c->caps = k->version == Version::V5 ? CAP_REASONS : 0;
     if (k->version != Version::V31) c->caps |= CAP_SUBACK_FAILURE;
-    if (k->props.request_problem_info) c->caps |= CAP_PROBLEM_INFO;
+    // Reason strings go to those who ask for them by name, not by default: the
+    // acknowledgements stay as short as Mosquitto's.
+    if (k->props.has & PROP_REQUEST_PROBLEM_INFO && k->props.request_problem_info)
+        c->caps |= CAP_PROBLEM_INFO;
     c->max_packet_size = k->props.maximum_packet_size;
     c->send_quota = k->props.receive_maximum;
     if (o->max_inflight_messages && o->max_inflight_messages < c->send_quota)

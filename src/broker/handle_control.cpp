@@ -2,7 +2,7 @@
 #include "broker/client.h"
 
 Next handle_pingreq(Client *c, uint8_t head, Bytes body) {
-    Reason r = pingreq_decode(body, head);
+    Reason r = pingreq_decode(body, head, c->version);
     if (r != Reason::Success) return client_refuse(c, r, reason_text(r));
     char buffer[ENCODE_MAX];
     Writer w{buffer, buffer + sizeof buffer};

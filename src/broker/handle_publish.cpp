@@ -137,12 +137,20 @@ static Next refuse_message(Client *c, const Publish &p, Reason why) {
     return Next::Continue;
 }
 
+static void log_publish(const Client *c, const Publish &p) {
+    char who[CLIENT_TEXT];
+    log_line(LOG_TYPE_DEBUG, "Received PUBLISH from %s (d%d, q%d, r%d, m%u, '%.*s', ... (%zu bytes))",
+             client_text(c, who), p.dup, p.qos, p.retain, p.id, LOG_BYTES(p.topic),
+             p.payload.size());
+}
+
 Next handle_publish(Client *c, uint8_t head, Bytes body) {
     Publish p;
     Reason r = publish_decode(body, head, c->version, &p);
     if (r == Reason::Success) r = resolve_alias(c, &p);
     if (r == Reason::Success) r = check_publish(c, p);
     if (r != Reason::Success) return client_refuse(c, r, reason_text(r));
+    if (log_wants(LOG_TYPE_DEBUG)) log_publish(c, p);
     count_publish(c, p);
     if (p.qos == 2 && received_has(c->session, p.id)) { // [MQTT-4.3.3-10]
         acknowledge(c, p, Reason::Success);

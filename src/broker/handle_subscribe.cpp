@@ -57,6 +57,8 @@ static bool wants_retained(const SubscribeFilter &f, const SharedFilter &shared,
 static Reason subscribe_one(Client *c, const SubscribeFilter &f, uint32_t id, bool *replay) {
     Broker *b = broker_of(c);
     MountedFilter m;
+    if (b->options->memory_limit && mem_used() >= b->options->memory_limit)
+        return Reason::QuotaExceeded;
     if (!mount(c, f.filter, &m)) return Reason::TopicFilterInvalid;
     SubOptions o = options_of(f, id);
     bool is_new = router_subscribe(b->router, &c->session->subscriber, m.f, o);
@@ -89,7 +91,10 @@ Next handle_subscribe(Client *c, uint8_t head, Bytes body) {
     SubscribeFilter f;
     for (Bytes rest = s.filters; subscribe_next(&rest, c->version, &f);) {
         bool replay = false;
-        vec_push(&codes, static_cast<char>(subscribe_one(c, f, id, &replay)));
+        Reason code = subscribe_one(c, f, id, &replay);
+        if (is_failure(code) && !(c->caps & CAP_SUBACK_FAILURE))
+            code = static_cast<Reason>(f.qos); // 3.1 has no word for it
+        vec_push(&codes, static_cast<char>(code));
         vec_push(&replays, static_cast<char>(replay));
     }
     send_suback(c, PacketType::Suback, s.id, Bytes(codes.data, codes.size));
@@ -115,7 +120,6 @@ static Reason unsubscribe_one(Client *c, Bytes filter) {
         if (sub) g = router_group(b->router, s->subscriber.subs[sub->back]);
     }
     if (g) deliver_leave_group(b, s, g);
-    else replay_end(b, s, m.f.filter);
     bool existed = router_unsubscribe(b->router, &s->subscriber, m.f);
     mem_free(m.heap);
     char who[CLIENT_TEXT];

@@ -24,6 +24,7 @@ static Message *with_ids(Broker *b, const Message *m, const Vec<uint32_t> &ids) 
     if (!copy) return nullptr;
     memcpy(static_cast<void *>(copy), m, head);
     copy->blob.refs = 1;
+    copy->seq = ++b->seq; // frames are told apart by it
     name_hold(copy->source);
     char *at = copy->data + m->topic_size + m->props_size;
     for (uint32_t id : ids) at += subscription_id_encode(at, id);

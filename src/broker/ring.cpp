@@ -45,7 +45,10 @@ void ring_free(Ring *r) {
 uint32_t share_slot(Traffic *t, Group *g, uint32_t sub_id) {
     uint32_t vacant = t->shares.size;
     for (uint32_t i = 0; i < t->shares.size; i++) {
-        if (t->shares[i].group == g && t->shares[i].sub_id == sub_id) return i;
+        if (t->shares[i].group == g) {
+            t->shares[i].sub_id = sub_id; // the present one goes with all [N5-55]
+            return i;
+        }
         if (!t->shares[i].group) vacant = i;
     }
     if (vacant == t->shares.size) vec_push(&t->shares, Share{});

@@ -14,6 +14,7 @@ Router *router_create(const HashKey &key) {
 void router_free(Router *r) {
     assert(!r->subscriptions);
     r->filters.free();
+    r->groups.free();
     shapes_free(&r->shapes);
     slab_end(&r->slab);
     mem_delete(r);
@@ -105,34 +106,40 @@ static void filter_tidy(Router *r, Filter *f) {
 
 static Bytes group_name(const Group *g) { return {g->name, g->name_size}; }
 
-static Group *group_find(Filter *f, Bytes name) {
-    Group *g = f->groups;
-    while (g && group_name(g) != name) g = g->next;
-    return g;
+bool GroupOps::equal(uint32_t handle, const GroupKey &key) {
+    auto *g = static_cast<const Group *>(slab_at(key.slab, handle));
+    return g->filter == key.filter && group_name(g) == key.name;
 }
 
-// Every member knows its group's handle.
-static uint32_t group_handle(const Group *g) {
-    const Sub &any = g->members[0];
-    return any.subscriber->subs[any.back].list;
+static uint64_t hash_group(const Router *r, const Filter *f, Bytes name) {
+    return hash_bytes(r->key, name) ^ hash_mix(reinterpret_cast<uintptr_t>(f));
+}
+
+// The handle of the filter's group of that name; SLAB_NONE if there is none.
+static uint32_t group_find(Router *r, const Filter *f, Bytes name) {
+    uint32_t *h = r->groups.find(hash_group(r, f, name), GroupKey{&r->slab, f, name});
+    return h ? *h : SLAB_NONE;
 }
 
 static uint32_t group_new(Router *r, Filter *f, Bytes name) {
     uint32_t handle;
     Group *g = block_new<Group>(r, offsetof(Group, name), sizeof g->name, name, &handle);
     g->next = f->groups;
+    if (g->next) g->next->prev = g;
     g->filter = f;
     if (!++r->last_group_id) ++r->last_group_id;
     g->id = r->last_group_id;
     g->name_size = static_cast<uint16_t>(name.size());
     f->groups = g;
+    r->groups.insert(hash_group(r, f, name), handle);
     return handle;
 }
 
 static void group_end(Router *r, Group *g, uint32_t handle) {
-    Group **at = &g->filter->groups;
-    while (*at != g) at = &(*at)->next;
-    *at = g->next;
+    Bytes name = group_name(g);
+    r->groups.remove(hash_group(r, g->filter, name), GroupKey{&r->slab, g->filter, name});
+    if (g->next) g->next->prev = g->prev;
+    (g->prev ? g->prev->next : g->filter->groups) = g->next;
     vec_free(&g->members);
     slab_free(&r->slab, handle);
 }
@@ -165,17 +172,18 @@ static Sub *find_in(Sub *subs, uint32_t n, uint32_t handle, Subscriber *s) {
     return nullptr;
 }
 
-static Sub *find_shared(Filter *f, Bytes name, Subscriber *s) {
-    Group *g = group_find(f, name);
-    if (!g) return nullptr;
-    return find_in(g->members.data, g->members.size, group_handle(g), s);
+static Sub *find_shared(Router *r, Filter *f, Bytes name, Subscriber *s) {
+    uint32_t handle = group_find(r, f, name);
+    if (handle == SLAB_NONE) return nullptr;
+    Group *g = group_at(r, handle);
+    return find_in(g->members.data, g->members.size, handle, s);
 }
 
 Sub *router_find(Router *r, Subscriber *s, const SharedFilter &f) {
     uint32_t handle = filter_find(r, f.filter);
     if (handle == SLAB_NONE) return nullptr;
     Filter *filter = filter_at(r, handle);
-    if (!f.share_name.empty()) return find_shared(filter, f.share_name, s);
+    if (!f.share_name.empty()) return find_shared(r, filter, f.share_name, s);
     return find_in(filter->subs.begin(), filter->subs.size, handle, s);
 }
 
@@ -193,9 +201,9 @@ static void add_plain(Router *r, uint32_t handle, const Sub &sub) {
 }
 
 static void add_shared(Router *r, Filter *f, Bytes name, const Sub &sub) {
-    Group *g = group_find(f, name);
-    uint32_t handle = g ? group_handle(g) : group_new(r, f, name);
-    g = group_at(r, handle);
+    uint32_t handle = group_find(r, f, name);
+    if (handle == SLAB_NONE) handle = group_new(r, f, name);
+    Group *g = group_at(r, handle);
     few_push(&sub.subscriber->subs, SubRef{handle, g->members.size & INT32_MAX, 1});
     vec_push(&g->members, sub);
     r->shared++;

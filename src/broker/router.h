@@ -55,6 +55,7 @@ struct Subscriber {
 // The members of one `$share/NAME/FILTER`, in the order of subscribing.
 struct Group {
     Group *next = nullptr;  // further groups of the same filter
+    Group *prev = nullptr;
     Filter *filter = nullptr;
     Vec<Sub> members;       // never empty; owned
     uint32_t id = 0;        // unique in the router, never 0

@@ -30,12 +30,23 @@ struct FilterOps {
     static bool equal(uint32_t handle, const FilterKey &key);
 };
 
+// A group by its filter and name.
+struct GroupKey {
+    const Slab *slab;
+    const Filter *filter;
+    Bytes name;
+};
+struct GroupOps {
+    static bool equal(uint32_t handle, const GroupKey &key);
+};
+
 struct Router {
     HashKey key;
     uint64_t plus_text = 0; // level_text_hash of "+"
     uint64_t hash_text = 0; // level_text_hash of "#"
     Slab slab;              // of all Filters and Groups
     Map<uint32_t, FilterKey, FilterOps> filters; // filter -> slab handle
+    Map<uint32_t, GroupKey, GroupOps> groups;    // group -> slab handle
     Shapes shapes;          // of the wildcard filters
     uint64_t subscriptions = 0;
     uint64_t shared = 0;

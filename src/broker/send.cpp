@@ -1,5 +1,6 @@
 #include "broker/send.h"
 
+#include "base/log.h"
 #include "broker/client.h"
 
 // Larger heads than an outbox reserves in one piece are built aside.
@@ -152,6 +153,12 @@ static bool can_share(const Client *c, const Message *m, const Sending &s) {
 bool send_publish(Broker *b, Client *c, Message *m, const Sending &s) {
     bool sent = can_share(c, m, s) ? send_shared_frame(b, c, m, s) : send_alone(b, c, m, s);
     if (!sent) return false;
+    if (log_wants(LOG_TYPE_DEBUG)) {
+        char who[CLIENT_TEXT];
+        log_line(LOG_TYPE_DEBUG, "Sending PUBLISH to %s (d%d, q%d, r%d, m%u, '%.*s', ... (%u bytes))",
+                 client_text(c, who), s.dup, s.qos, s.retain, s.id,
+                 LOG_BYTES(message_topic(m)), m->payload_size);
+    }
     b->stats.packets_out++;
     b->stats.publish_out++;
     b->stats.publish_bytes_out += m->payload_size;

@@ -80,11 +80,12 @@ struct Share {
 struct Replay {
     Replay *next = nullptr;
     RetainedCursor *cursor = nullptr;
-    uint64_t filter_hash = 0; // which subscription it is for
     uint64_t seq = 0;      // messages newer than this were delivered live
     uint32_t sub_id = 0;
+    uint16_t filter_size = 0;
     uint8_t qos = 0;
     bool no_local = false;
+    char filter[1] = "";   // `filter_size` bytes, really
 };
 
 // What a session has under way; null in the Session when there is nothing.
@@ -100,6 +101,7 @@ struct Traffic {
     Vec<uint16_t> received;   // ids of QoS 2 messages not yet released, sorted
     Vec<Share> shares;
     Replay *replays = nullptr;   // oldest first
+    Replay *last_replay = nullptr;
     Session *next_replay = nullptr; // on Broker::replays while is_replaying
     bool is_replaying = false;
 };
@@ -176,8 +178,9 @@ struct Client {
     Version version = Version::V311;
     uint8_t caps = 0;            // ClientCaps
     bool expiry_was_zero = false; // CONNECT's Session Expiry was 0 [N5-13]
+    Reason refusal = Reason::Success; // why it is sent away, for a WebSocket's Close
 };
-static_assert(sizeof(Client) <= 64 + 8);
+static_assert(sizeof(Client) <= 64);
 
 // ---- the broker ------------------------------------------------------------
 
@@ -223,6 +226,7 @@ struct Broker {
     Session *replays = nullptr;      // sessions whose replay ran out of budget
     Vec<Filter *> matches;           // scratch of publish_message
     FrameSet frames;
+    Vec<char> log_lines;             // for `log_dest topic`, until the turn ends
     size_t used_at_trim = 0;         // mem_used() at the last look
     bool is_stopping = false;
 };

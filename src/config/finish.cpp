@@ -73,7 +73,9 @@ static bool check_places(Reader *r) {
     const Vec<ListenerDraft *> &all = r->draft.listeners;
     for (uint32_t i = 0; i < all.size; i++)
         for (uint32_t j = 0; j < i; j++) {
-            if (!listener_same_place(all[i]->made.net, all[j]->made.net)) continue;
+            ListenerOptions other = all[j]->made.net;
+            other.protocol = all[i]->made.net.protocol; // no second one speaks there
+            if (!listener_same_place(all[i]->made.net, other)) continue;
             r->file = all[i]->file;
             r->line = all[i]->made.line;
             return fail(r, "Duplicate listener: another one has the same port (%d) and address.",

@@ -54,8 +54,9 @@ Reason ack_decode(Bytes body, uint8_t head, Version v, Ack *out) {
     return read_tail(&r, IN_ACK, &out->props);
 }
 
-Reason pingreq_decode(Bytes body, uint8_t head) {
-    return body.empty() && (head & 0x0F) == 0 ? Reason::Success : Reason::MalformedPacket;
+Reason pingreq_decode(Bytes body, uint8_t head, Version v) {
+    bool good_flags = v == Version::V31 || (head & 0x0F) == 0; // V31-5
+    return body.empty() && good_flags ? Reason::Success : Reason::MalformedPacket;
 }
 
 Reason disconnect_decode(Bytes body, uint8_t head, Version v, Disconnect *out) {

@@ -95,7 +95,7 @@ struct Subscribe {
 bool subscribe_next(Bytes *filters, Version, SubscribeFilter *out);
 bool unsubscribe_next(Bytes *filters, Bytes *out);
 
-[[nodiscard]] Reason pingreq_decode(Bytes body, uint8_t head);
+[[nodiscard]] Reason pingreq_decode(Bytes body, uint8_t head, Version);
 
 struct Disconnect {
     Reason reason = Reason::Success;

@@ -129,6 +129,11 @@ static bool takes_output(const Conn *c) {
     return !(c->state & (CONN_CLOSING | CONN_DEAD | CONN_BROKEN));
 }
 
+// The backlog is counted in 32 bits, a WebSocket frame's header included.
+static bool would_overflow(const Conn *c, size_t n) {
+    return n > UINT32_MAX - 64 - c->backlog;
+}
+
 // After something was appended.
 static void appended(Conn *c) {
     if (c->backlog > DRAINED_LOW) c->state |= CONN_OVER_HIGH;
@@ -139,7 +144,8 @@ static void appended(Conn *c) {
 
 void conn_send(Conn *c, Bytes v) {
     if (!takes_output(c)) return;
-    if (!outbox_append(c, v)) return conn_die(c, CloseCause::NoMemory);
+    if (would_overflow(c, v.size()) || !outbox_append(c, v))
+        return conn_die(c, CloseCause::NoMemory);
     appended(c);
 }
 
@@ -158,7 +164,8 @@ void conn_commit(Conn *c, uint32_t n) {
 
 void conn_send_blob(Conn *c, Blob *blob, Bytes part) {
     if (!takes_output(c) || part.empty()) return;
-    if (!outbox_append_blob(c, blob, part)) return conn_die(c, CloseCause::NoMemory);
+    if (would_overflow(c, part.size()) || !outbox_append_blob(c, blob, part))
+        return conn_die(c, CloseCause::NoMemory);
     appended(c);
 }
 

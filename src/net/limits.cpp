@@ -23,11 +23,12 @@ struct AddrCounts {
 };
 
 // What counts as one address. Who has an IPv6 address has a whole /64, so a
-// stranger's counts as one; at home the devices share it.
+// stranger's counts as one; at home the devices share it. Decided once: what
+// the web request says about being at home comes later and changes nothing.
 static Addr count_key(const Conn *c) {
     Addr key = c->peer;
     key.port = 0;
-    if (key.family == AddrFamily::Ipv6 && c->home != Home::Yes) memset(key.ip + 8, 0, 8);
+    if (key.family == AddrFamily::Ipv6 && !(c->watch.flags & COUNTED_ALONE)) memset(key.ip + 8, 0, 8);
     return key;
 }
 
@@ -100,6 +101,7 @@ static void count_address(Conn *c) {
 }
 
 const char *limits_admit(Conn *c) {
+    if (c->home == Home::Yes) c->watch.flags |= COUNTED_ALONE;
     if (const char *why = find_reason(c)) return why;
     conn_net(c)->counted++;
     conn_net(c)->unauthenticated++;

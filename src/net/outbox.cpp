@@ -8,9 +8,12 @@ static const char *bytes_of(Chunk *k) { return k->size ? own_bytes(k) : as_blob(
 
 // ---- chunks ----------------------------------------------------------------
 
-// The more waits, the larger the next chunk.
-static uint32_t choose_size(uint32_t backlog, size_t need) {
-    if (!backlog && need <= CHUNK_SMALL) return CHUNK_SMALL;
+// The more waits, the larger the next chunk; behind a reference it is small,
+// since it will hold a PUBLISH's head and the next reference follows.
+static uint32_t choose_size(const Conn *c, size_t need) {
+    uint32_t backlog = c->backlog;
+    bool is_head = c->out && !c->out->size;
+    if ((!backlog || is_head) && need <= CHUNK_SMALL) return CHUNK_SMALL;
     return backlog < CHUNK_MIDDLE && need <= CHUNK_MIDDLE ? CHUNK_MIDDLE : CHUNK_LARGE;
 }
 
@@ -70,7 +73,7 @@ static uint32_t room_at_end(const Conn *c) {
 }
 
 static bool grow(Conn *c, size_t need) {
-    Chunk *k = chunk_new(conn_net(c), choose_size(c->backlog, need));
+    Chunk *k = chunk_new(conn_net(c), choose_size(c, need));
     if (k) push_last(c, k);
     return k;
 }

@@ -468,6 +468,7 @@ def main():
     global priority
     args = parse()
     priority = args.nice
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that brokers are stopped
     if args.relay:
         args.only, args.brokers, args.strace = ','.join(RELAY_RATIOS), args.brokers or 'relay,mosquitto', True
     cases = pick_cases(args.only)

@@ -214,9 +214,10 @@ void add_repeated(Pattern *p, std::string_view w, NotationState *st) {
     size_t brace = w.find('{');
     uint64_t n = number(w.substr(1, brace - 1));
     Pattern one = parse_bytes(braced(w.substr(brace)), st);
-    std::string once = pattern_bytes(one, {}), all;
-    all.reserve(once.size() * n);
-    while (n--) all += once;
+    std::string once = pattern_bytes(one, {}), all = once;
+    size_t size = once.size() * n;
+    while (all.size() < size) all += all; // by doubling: some are large
+    all.resize(size);
     add(p, all);
 }
 

@@ -188,8 +188,7 @@ std::string World::take(Peer *p) {
 // One turn of the reactor. False if nothing moved.
 bool World::turn() {
     bool moved = false;
-    for (size_t i = 0; i < peers.size(); i++) {
-        Peer &p = peers[i];
+    for (Peer &p : peers) {
         bool readable = p.outbox_at < p.outbox.size() || p.finished || p.broken;
         if (p.conn && readable && (p.interest & READY_READ)) {
             conn_on_readable(p.conn);

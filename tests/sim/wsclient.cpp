@@ -27,8 +27,10 @@ std::string ws_frame(const WsFrame &f) {
     if (form == 64) put_be(&s, n, 8);
     if (!f.masked) return s + f.payload;
     s.append(reinterpret_cast<const char *>(key), 4);
-    for (size_t i = 0; i < n; i++)
-        s += static_cast<char>(static_cast<unsigned char>(f.payload[i]) ^ key[i % 4]);
+    size_t start = s.size();
+    s += f.payload;
+    char *p = s.data() + start;
+    for (size_t i = 0; i < n; i++) p[i] = static_cast<char>(static_cast<unsigned char>(p[i]) ^ key[i % 4]);
     return s;
 }
 

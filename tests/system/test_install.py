@@ -12,11 +12,11 @@ pytestmark = [needs("make"), pytest.mark.xdist_group("make")] # one make at a ti
 
 def make(target, **variables):
     """As for the binary under test, if it is one of build/."""
-    built = re.fullmatch(rf"{re.escape(str(HOME))}/build/(\w+)(-poll)?(-clang)?/knut", str(binary()))
+    built = re.fullmatch(rf"{re.escape(str(HOME))}/build/(\w+)(-clang)?(-poll)?/knut", str(binary()))
     if built:
         variables["MODE"] = built[1]
-        variables["POLL"] = "poll" if built[2] else "epoll"
-        if built[3]:
+        variables["POLL"] = "poll" if built[3] else "epoll"
+        if built[2]:
             variables["CXX"] = "clang++"
     done = subprocess.run(["make", "-C", str(HOME), target, *(f"{k}={v}" for k, v in variables.items())],
                           capture_output=True, text=True, timeout=300)

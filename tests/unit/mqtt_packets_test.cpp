@@ -123,8 +123,9 @@ TEST_CASE("[MQTT-2.1.3-1, 3.6.1-1, 3.8.1-1, 3.10.1-1] reserved header flags are 
             CHECK(ack("00 01", head(6), v) == two);
             CHECK(ack("00 01", head(7), v) == zero);
             CHECK(disconnect("", head(14), v) == zero);
+            CHECK(pingreq_decode({}, head(12), v) == zero);
         }
-        CHECK(pingreq_decode({}, head(12)) == zero);
+        CHECK(pingreq_decode({}, head(12), Version::V31) == Reason::Success); // V31-5
         CHECK(subscribe(filter + hex("00"), Version::V5, head(8)) == two);
         CHECK(unsubscribe(filter, Version::V5, head(10)) == two);
         CHECK(auth(hex("18") + props(METHOD), head(15)) == zero);
@@ -218,7 +219,7 @@ TEST_CASE("[MQTT-3.10.3-1, -2] UNSUBSCRIBE: mistakes and their codes") {
 }
 
 TEST_CASE("PINGREQ has no body") {
-    CHECK(pingreq_decode(Exact("x").bytes, 0xC0) == Reason::MalformedPacket);
+    CHECK(pingreq_decode(Exact("x").bytes, 0xC0, Version::V5) == Reason::MalformedPacket);
 }
 
 TEST_CASE("[MQTT-3.14.2-1] DISCONNECT has a code that a client may send") {

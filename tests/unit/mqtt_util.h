@@ -130,7 +130,7 @@ inline bool feed(uint8_t head, const std::string &body, Version v) {
         CHECK(n > 0);
         return true;
     }
-    case PacketType::Pingreq: return pingreq_decode(in.bytes, head) == Reason::Success;
+    case PacketType::Pingreq: return pingreq_decode(in.bytes, head, v) == Reason::Success;
     case PacketType::Disconnect: {
         Disconnect d;
         return disconnect_decode(in.bytes, head, v, &d) == Reason::Success;

@@ -63,7 +63,8 @@ struct Faults {
 struct Loop {
     int epoll = -1;
     Target target;
-    bool spins = false;          // never sleeps: for a fixed rate
+    bool spins = false;          // does not sleep: for a fixed rate
+    bool always_spins = true;    // does not sleep at all (--spin 1)
     uint64_t now = 0;            // ns; at the last read
     std::vector<Conn *> dirty;
     std::vector<char> buffer;    // shared by all reads
@@ -109,7 +110,7 @@ template <class Done> bool loop_until(Loop *l, double seconds, Done done) {
     uint64_t end = now_ns() + static_cast<uint64_t>(seconds * 1e9);
     while (!done()) {
         if (now_ns() >= end) return false;
-        loop_turn(l, l->spins ? 0 : 10);
+        loop_turn(l, l->spins || l->always_spins ? 0 : 10);
     }
     return true;
 }
