@@ -58,6 +58,9 @@ void client_promise(Client *, Bytes packet);
 // (Re)starts the keep-alive clock.
 void client_watch_keep_alive(Client *);
 
+// The gate, then the handler of the packet's type.
+Next client_dispatch(Client *, uint8_t head, Bytes body);
+
 // ---- handlers: one for each packet type ------------------------------------
 
 Next handle_connect(Client *, uint8_t head, Bytes body);

@@ -21,7 +21,6 @@ struct Simulation : Crowd {
     std::unique_ptr<World> own_world = std::make_unique<World>();
     Listener *plain = nullptr, *web = nullptr;
     std::vector<Actor> actors;
-    std::string trace;
     int serial = 0;             // makes payloads unique
 
     explicit Simulation(uint64_t seed);
@@ -45,9 +44,6 @@ private:
     void finish();
     void check_retained();
     void check_nothing_left();
-    void note(const Actor *a, const std::string &what) {
-        trace += std::to_string(world->now_ms) + " " + (a ? a->id : "-") + " " + what + "\n";
-    }
 };
 
 // ---- set-up ----------------------------------------------------------------
@@ -153,7 +149,7 @@ void Simulation::pass_time(uint64_t seconds) {
         for (Actor &a : actors) {
             if (a.id != id) continue;
             note(&a, "falls silent");
-            if (a.client->open() && !oracle.online(id)) throw Broken(id + " outlived its keep-alive");
+            if (a.client->open() && !a.was_slow) throw Broken(id + " outlived its keep-alive");
             lost(&a);
         }
 }
@@ -179,10 +175,12 @@ void Simulation::say_hello(Actor *a, const Hello &h, uint32_t expiry_s, const Mo
     if (answer.empty() || answer[0].type != CONNACK || answer[0].code)
         throw Broken(a->id + ": no CONNACK\n" + log.lines);
     if (answer[0].present != (present && h.version != 3)) throw Broken(a->id + ": Session Present");
+    note(a, present ? "is resumed" : "is new");
     if (!present) a->forget();
     a->alias_maximum = answer[0].alias_maximum;
     a->quota = std::min<uint16_t>(answer[0].receive_maximum, world->options.max_inflight_messages);
     a->resend();
+    for (size_t i = 1; i < answer.size(); i++) a->on_packet(answer[i]); // of the same frame
 }
 
 void Simulation::connect(Actor *a) {
