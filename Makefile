@@ -84,7 +84,7 @@ say = @printf '  %-5s %s\n' $(1) $(2)
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all check layers sizes path manual unit seq check-system install uninstall clean help
+.PHONY: all check layers sizes path manual unit seq check-system install uninstall clean help identifiers
 all: $(BUILD)/knut
 
 $(BUILD)/knut: $(OBJ_MAIN) $(LIB)
@@ -119,9 +119,9 @@ $(BUILD)/seq: $(SEQ_OBJ) $(SIM_OBJ) $(LIB)
 
 # ---- tests -----------------------------------------------------------------
 
-check: layers sizes path manual unit seq
+check: layers sizes path identifiers manual unit seq
 
-layers sizes path:
+layers sizes path identifiers:
 	$(Q)scripts/check-$@
 
 manual: $(BUILD)/knut

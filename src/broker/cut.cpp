@@ -16,6 +16,10 @@ static Next refuse_oversize(Client *c) {
 // unfinished one that is left, 2 while its head is unfinished.
 static Next take_packets(Client *c, Bytes *in, uint64_t *need) {
     while (!in->empty() && !conn_closing(c->conn)) {
+        if (!c->session && packet_type(static_cast<uint8_t>(in->front())) != PacketType::Connect) {
+            client_end(c, End::Lost, "protocol error"); // [MQTT-3.1.0-1]: the first byte tells
+            return Next::Stop;
+        }
         PacketHead h;
         Cut cut = packet_head_decode(*in, &h);
         if (cut == Cut::Malformed) {

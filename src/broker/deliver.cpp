@@ -321,6 +321,10 @@ Sub *group_choose(Broker *b, Group *g, const Message *m, const Session *except) 
 
 // Gives a message that this session will not get to another member.
 static void pass_on(Broker *b, Session *from, Group *g, Message *m) {
+    if (message_expired(m, broker_now(b))) {
+        b->stats.expired_messages++;
+        return;
+    }
     Sub *sub = group_choose(b, g, m, from);
     if (!sub) return;
     Delivery d;

@@ -120,6 +120,7 @@ static Reason unsubscribe_one(Client *c, Bytes filter) {
         if (sub) g = router_group(b->router, s->subscriber.subs[sub->back]);
     }
     if (g) deliver_leave_group(b, s, g);
+    if (m.f.share_name.empty()) replay_cancel(b, s, m.f.filter);
     bool existed = router_unsubscribe(b->router, &s->subscriber, m.f);
     mem_free(m.heap);
     char who[CLIENT_TEXT];

@@ -9,8 +9,8 @@
 
 #include "broker/state.h"
 
-// Begins one for a subscription of `filter` (mount point included). It ends by
-// itself when that subscription is gone [MQTT-3.10.4-2].
+// Begins one for a subscription of `filter` (mount point included), in place
+// of one that is still under way for the same filter.
 void replay_begin(Broker *, Session *, Bytes filter, const SubOptions &);
 
 // Sends what the window and the outbox take. Returns when they are full, when
@@ -21,7 +21,13 @@ void replay_run(Broker *, Client *);
 // Goes on with every session that ran out of its budget in an earlier turn.
 void replay_continue(Broker *);
 
-// The client is back: what it missed meanwhile counts as not delivered live.
+// Ends the replay of that filter, if there is one: the subscription was removed
+// [MQTT-3.10.4-2]. O(1).
+void replay_cancel(Broker *, Session *, Bytes filter);
+
+// The client goes away, and comes back: messages of QoS 0 are not kept for it
+// meanwhile, so that a retained one of them is still due.
+void replay_pause(Broker *, Session *);
 void replay_resume(Broker *, Session *);
 
 // Ends all of them.

@@ -36,6 +36,7 @@ void session_park(Broker *b, Session *s, Message *will, uint32_t will_delay_s) {
         assert(!will);
         return session_end(b, s);
     }
+    replay_pause(b, s);
     Offline *o = mem_new<Offline>();
     s->offline = o;
     o->session = s;

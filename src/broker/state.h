@@ -80,13 +80,23 @@ struct Share {
 struct Replay {
     Replay *next = nullptr;
     RetainedCursor *cursor = nullptr;
-    uint64_t seq = 0;      // messages newer than this were delivered live
+    uint64_t seq = 0;      // messages newer than this were delivered live, but
+    uint64_t away_seq = UINT64_MAX; // for those of QoS 0 between these two, which
+    uint64_t back_seq = 0;          // came while the client was away
     uint32_t sub_id = 0;
     uint16_t filter_size = 0;
     uint8_t qos = 0;
     bool no_local = false;
+    bool is_cancelled = false; // the subscription is gone, or was made anew
     char filter[1] = "";   // `filter_size` bytes, really
 };
+
+struct ReplayByFilter {
+    static bool equal(const Replay *r, Bytes filter) {
+        return Bytes(r->filter, r->filter_size) == filter;
+    }
+};
+using ReplayMap = Map<Replay *, Bytes, ReplayByFilter>;
 
 // What a session has under way; null in the Session when there is nothing.
 struct Traffic {
@@ -102,6 +112,7 @@ struct Traffic {
     Vec<Share> shares;
     Replay *replays = nullptr;   // oldest first
     Replay *last_replay = nullptr;
+    ReplayMap *replay_map = nullptr; // those not cancelled; null when there is none
     Session *next_replay = nullptr; // on Broker::replays while is_replaying
     bool is_replaying = false;
 };

@@ -43,6 +43,11 @@ bool Oracle::online(const std::string &id) const {
     return s != sessions_.end() && s->second.online;
 }
 
+bool Oracle::is_retained(const Message_ &m) const {
+    auto r = retained_.find(m->topic);
+    return r != retained_.end() && r->second == m;
+}
+
 // ---- sessions --------------------------------------------------------------
 
 void Oracle::publish_will(ModelSession &s) {
@@ -59,10 +64,36 @@ void Oracle::publish_will(ModelSession &s) {
     publish(m);
 }
 
+static Copy live_copy(const Message_ &m, const std::string &filter, const Subscription &o) {
+    Copy c;
+    c.message = m;
+    c.qos = std::min(m->qos, o.qos);
+    c.retain = m->retain && o.retain_as_published;
+    if (o.id) c.ids = {o.id};
+    c.filters = {filter};
+    return c;
+}
+
+// A retained value of QoS 0 that a session missed may still come, if a replay
+// of its subscription goes on when it is back.
+static void replay_later(ModelSession &s, const Message_ &m) {
+    for (const auto &[filter, o] : s.subs) {
+        if (std::min(m->qos, o.qos) || !filter_matches(filter, m->topic)) continue;
+        Copy c = live_copy(m, filter, o);
+        c.is_replay = c.retain = true;
+        c.required = false;
+        s.copies.insert(s.copies.end(), static_cast<size_t>(o.replays), c);
+    }
+}
+
 // What was on its way with QoS 0 may be lost; a share's may have been with it.
 void Oracle::drop_connection(ModelSession &s) {
     s.online = s.slow = false;
     s.silent_ms = NEVER;
+    std::vector<Message_> missed;
+    for (const Copy &c : s.copies)
+        if (c.qos == 0 && !c.is_replay && is_retained(c.message)) missed.push_back(c.message);
+    for (const Message_ &m : missed) replay_later(s, m);
     std::erase_if(s.copies, [](const Copy &c) { return c.qos == 0 && !c.is_replay; });
     for (Copy &c : s.copies)
         if (c.qos == 0) c.required = false;
@@ -177,9 +208,12 @@ void Oracle::subscribe(const std::string &id, const std::string &filter, const S
         return;
     }
     bool is_new = !s.subs.count(filter);
+    int replays = is_new ? 0 : s.subs[filter].replays;
     s.subs[filter] = o;
+    s.subs[filter].replays = replays;
     if (retain_handling == 2 || (retain_handling == 1 && !is_new)) return;
-    for (Copy &c : s.copies) // a replay that is under way begins anew
+    s.subs[filter].replays++;
+    for (Copy &c : s.copies) // a replay that is under way may begin anew
         if (c.is_replay && c.filters[0] == filter) c.required = false;
     for (const auto &[topic, m] : retained_) {
         if (expired(*m, now_ms) || !filter_matches(filter, topic)) continue;
@@ -212,16 +246,6 @@ void Oracle::store_retained(const Message_ &m) {
             if (c.is_replay && c.message->topic == m->topic) c.required = false;
 }
 
-static Copy live_copy(const Message_ &m, const std::string &filter, const Subscription &o) {
-    Copy c;
-    c.message = m;
-    c.qos = std::min(m->qos, o.qos);
-    c.retain = m->retain && o.retain_as_published;
-    if (o.id) c.ids = {o.id};
-    c.filters = {filter};
-    return c;
-}
-
 // One copy with all that the others have [MQTT-3.3.4-2, -4].
 static Copy merged(const std::vector<Copy> &copies) {
     Copy all = copies[0];
@@ -246,8 +270,10 @@ bool Oracle::copy_to_sessions(const Message_ &m) {
         }
         any |= !copies.empty();
         if (merges && copies.size() > 1) copies = {merged(copies)};
-        for (Copy &c : copies)
+        for (Copy &c : copies) {
             if (c.qos || s.online) s.copies.push_back(std::move(c));
+        }
+        if (!s.online && m->retain) replay_later(s, m);
     }
     return any;
 }
@@ -306,48 +332,67 @@ void Oracle::check_expiry(const Published &m, const Receipt &r, bool slow) const
         throw Broken("expiry " + std::to_string(r.expiry_s) + " s, left " + std::to_string(left_s));
 }
 
-// Order is promised for live messages [MQTT-4.6.0-5]; among what fits, what
-// must come goes before what may.
-bool Oracle::accept_copy(ModelSession &s, const Receipt &r) {
+// Live messages before retained ones, older before newer (the same text may be
+// there twice), what must come before what may.
+static bool goes_before(const Copy &a, const Copy &b) {
+    if (a.is_replay != b.is_replay) return b.is_replay;
+    if (!a.is_replay && a.message->event != b.message->event) return a.message->event < b.message->event;
+    return a.required && !b.required;
+}
+
+// Order is promised for live messages [MQTT-4.6.0-5]. `*is_late`: something
+// fitted but for its order.
+static Copy *find_copy(ModelSession &s, const Receipt &r, bool *is_late) {
     Copy *best = nullptr;
-    bool is_late = false;
     for (Copy &c : s.copies) {
         if (c.seen || c.retain != r.retain || !fits(*c.message, c.qos, r)) continue;
         if (r.has_props && c.ids != r.ids) continue;
         int last = s.last_event[order_key(*c.message, c.qos)];
-        if (!c.is_replay && c.message->event < last) is_late = true;
-        else if (!best || (c.required && !best->required)) best = &c;
+        if (!c.is_replay && c.message->event < last) *is_late = true;
+        else if (!best || goes_before(c, *best)) best = &c;
     }
-    if (!best && is_late) throw Broken("out of order to " + s.id + ": " + text_of(r));
-    if (!best) return false;
-    best->seen = true;
-    if (!best->is_replay) s.last_event[order_key(*best->message, best->qos)] = best->message->event;
-    check_expiry(*best->message, r, s.slow);
-    return true;
+    return best;
 }
 
-bool Oracle::accept_group_copy(const ModelSession &s, const Receipt &r) {
+GroupCopy *Oracle::find_group_copy(const ModelSession &s, const Receipt &r) {
     GroupCopy *best = nullptr;
     for (const std::string &full : s.ever_shared)
         for (GroupCopy &c : groups_[full].copies) {
             int most = c.qos == 1 ? 1 + c.moves : 1;
             if (c.seen >= most || !fits(*c.message, c.qos, r)) continue;
-            if (!best || c.seen < best->seen) best = &c;
+            auto rank = [](const GroupCopy &x) { return 2 * x.seen + (x.required ? 0 : 1); };
+            if (!best || rank(c) < rank(*best)) best = &c;
         }
-    if (!best) return false;
-    best->seen++;
-    check_expiry(*best->message, r, s.slow);
-    return true;
+    return best;
 }
 
-void Oracle::received(const std::string &id, const Receipt &r) {
-    ModelSession &s = at(id);
-    if (accept_copy(s, r) || accept_group_copy(s, r)) return;
+static std::string known_copies(const ModelSession &s, const Receipt &r) {
     std::string known;
     for (const Copy &c : s.copies)
         if (c.message->payload == r.payload && c.message->topic == r.topic)
             known += (c.seen ? "; had " : "; was to get ") + text_of(receipt_of(c));
-    throw Broken("unexpected at " + id + ": " + text_of(r) + known);
+    return known;
+}
+
+void Oracle::received(const std::string &id, const Receipt &r) {
+    ModelSession &s = at(id);
+    bool is_late = false;
+    Copy *own = find_copy(s, r, &is_late);
+    GroupCopy *shared = find_group_copy(s, r);
+    // A client in a group with a subscription of its own cannot tell the two
+    // apart: the older one it is, if that one has not come yet.
+    bool is_older = own && shared && !shared->seen && shared->message->event < own->message->event;
+    if (own && !is_older) {
+        own->seen = true;
+        if (!own->is_replay) s.last_event[order_key(*own->message, own->qos)] = own->message->event;
+        return check_expiry(*own->message, r, s.slow);
+    }
+    if (shared) {
+        shared->seen++;
+        return check_expiry(*shared->message, r, s.slow);
+    }
+    if (is_late) throw Broken("out of order to " + id + ": " + text_of(r));
+    throw Broken("unexpected at " + id + ": " + text_of(r) + known_copies(s, r));
 }
 
 // A publisher that repeats a QoS 1 message makes a second one of it; having got

@@ -59,6 +59,7 @@ struct Subscription {
     bool no_local = false;
     bool retain_as_published = false;
     uint32_t id = 0;
+    int replays = 0;             // SUBSCRIBEs that wanted retained messages
 };
 
 struct ModelWill {
@@ -166,8 +167,8 @@ private:
     bool copy_to_sessions(const Message_ &);
     bool copy_to_groups(const Message_ &);
     void store_retained(const Message_ &);
-    bool accept_copy(ModelSession &, const Receipt &);
-    bool accept_group_copy(const ModelSession &, const Receipt &);
+    bool is_retained(const Message_ &) const;
+    GroupCopy *find_group_copy(const ModelSession &, const Receipt &);
     void check_expiry(const Published &, const Receipt &, bool slow) const;
 };
 

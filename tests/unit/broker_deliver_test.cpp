@@ -113,7 +113,7 @@ TEST_CASE("what is in flight comes again with DUP and its id, then the queue [MQ
     CHECK(s.a->seen() == "t=1 q1 #1 dup, t=3 q1 #3 dup, t=4 q1 #4 dup, t=5 q1 #5, t=6 q1 #6");
 }
 
-TEST_CASE("an unanswered PUBREL is repeated, its PUBLISH is not [MQTT-4.3.3-5, -6, 4.4.0-1]") {
+TEST_CASE("an unanswered PUBREL is repeated, its PUBLISH is not [MQTT-4.3.3-5, -6, 4.4.0-1, N5-74]") {
     Receiver s(10);
     s.publish_many(1, 3, 2);
     s.a->take();
@@ -121,11 +121,7 @@ TEST_CASE("an unanswered PUBREL is repeated, its PUBLISH is not [MQTT-4.3.3-5, -
     CHECK(s.a->seen() == "pubrel 2");
     s.a->cut();
     s.back(10);
-    std::string again = s.a->seen();
-    // Either is in the order first sent; PUBLISH and PUBREL may come in turn.
-    CHECK(again.find("t=2") == std::string::npos);
-    CHECK(again.find("pubrel 2") != std::string::npos);
-    CHECK(again.find("t=1 q2 #1 dup, t=3 q2 #3 dup") != std::string::npos);
+    CHECK(s.a->seen() == "t=1 q2 #1 dup, pubrel 2, t=3 q2 #3 dup"); // in the order first sent
     s.a->ack(PUBCOMP, 2);
     s.a->ack(PUBREC, 1);
     s.a->ack(PUBREC, 3);
@@ -154,7 +150,7 @@ TEST_CASE("a smaller Receive Maximum on return holds back what was in flight [N5
     s.a->cut();
     s.back(2);
     // The PUBREL holds one place: at most two are open in all.
-    CHECK(s.a->seen() == "pubrel 3, t=1 q2 #1 dup");
+    CHECK(s.a->seen() == "t=1 q2 #1 dup, pubrel 3");
     s.a->ack(PUBCOMP, 3);
     CHECK(s.a->seen() == "t=2 q2 #2 dup");
     s.a->ack(PUBREC, 1);

@@ -279,3 +279,21 @@ TEST_CASE("subscription identifiers are the chosen member's, also after moving o
     a->cut(); // what is in flight at a keeps its identifier
     CHECK(s.connect(Circle::hello("a", 1))->seen() == "t=1 q1 #1 dup id7");
 }
+
+TEST_CASE("what has expired while it waited for one member does not move on [MQTT-3.3.2-5, N5-39]") {
+    for (bool by_unsubscribe : {false, true}) {
+        CAPTURE(by_unsubscribe);
+        Scene s;
+        SimClient *a = s.connect(Circle::hello("a", 1));
+        a->subscribe(FILTER, 1);
+        s.publish("t", "holds the window", 1);
+        s.publish("t", "short", 1, false, message_expiry(5));
+        SimClient *b = s.connect(Circle::hello("b", 10));
+        b->subscribe(FILTER, 1);
+        b->take();
+        s.world.advance(10'000);
+        if (by_unsubscribe) a->unsubscribe(FILTER);
+        else s.connect({.id = "a", .version = 5, .clean = true});
+        CHECK(b->seen().find("short") == std::string::npos);
+    }
+}

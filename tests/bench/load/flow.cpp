@@ -260,6 +260,7 @@ Mark flow_mark(const Flow *f) {
     m.delivered = f->account.delivered;
     m.broker_ns = cpu_ns(f->loop->target.pid);
     m.own_ns = cpu_ns(getpid());
+    m.machine_ns = machine_busy_ns();
     m.at = now_ns();
     return m;
 }
@@ -277,5 +278,8 @@ void mark_report(const Mark &begin, const Mark &end, Json *j) {
     json_number(j, "cpu_ns_per_publish", sent > 0 ? broker / sent : 0);
     json_number(j, "deliveries_per_s", delivered / seconds);
     json_number(j, "broker_busy", broker / 1e9 / seconds);
+    double others = static_cast<double>(end.machine_ns - begin.machine_ns) - broker -
+                    static_cast<double>(end.own_ns - begin.own_ns);
+    json_number(j, "others_busy", others > 0 ? others / 1e9 / seconds : 0);
     json_number(j, "generator_busy", static_cast<double>(end.own_ns - begin.own_ns) / 1e9 / seconds);
 }

@@ -104,6 +104,7 @@ struct Mark {
     uint64_t at = 0;
     uint64_t broker_ns = 0;
     uint64_t own_ns = 0;
+    uint64_t machine_ns = 0;
     uint64_t delivered = 0;
     uint64_t sent = 0;
 };

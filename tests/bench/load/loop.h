@@ -64,7 +64,7 @@ struct Loop {
     int epoll = -1;
     Target target;
     bool spins = false;          // does not sleep: for a fixed rate
-    bool always_spins = true;    // does not sleep at all (--spin 1)
+    bool always_spins = false;   // does not sleep at all (--spin 1)
     uint64_t now = 0;            // ns; at the last read
     std::vector<Conn *> dirty;
     std::vector<char> buffer;    // shared by all reads

@@ -118,7 +118,7 @@ int main(int argc, char **argv) {
 
     raise_limit();
     loop_open(&loop, args.target);
-    loop.always_spins = arg_count(&args, "spin", 1) != 0;
+    loop.always_spins = arg_count(&args, "spin", 0) != 0;
     json_text(&report, "scenario", scenario->name);
     for (auto &[name, value] : args.values) if (name != "pid" && name != "port") json_text(&report, ("arg_" + name).c_str(), value);
     scenario->run(&args, &loop, &report);

@@ -26,6 +26,17 @@ uint64_t cpu_ns(pid_t pid) {
     return to_ns(t);
 }
 
+uint64_t machine_busy_ns() {
+    uint64_t user, nice, system, idle, wait, irq, soft, steal;
+    FILE *f = fopen("/proc/stat", "r");
+    if (!f) return 0;
+    int n = fscanf(f, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                   &user, &nice, &system, &idle, &wait, &irq, &soft, &steal);
+    fclose(f);
+    if (n != 8) return 0;
+    return (user + nice + system + irq + soft + steal) * (1'000'000'000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK)));
+}
+
 // Slot of a value: the first 64 hold one value each, then 64 per doubling.
 static size_t slot_of(uint64_t v) {
     if (v < Histogram::STEPS) return v;

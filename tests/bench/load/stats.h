@@ -25,6 +25,10 @@ uint64_t histogram_at(const Histogram *h, double share); // share 0.5: the media
 // gone used), brought up to date at the moment of asking. 0 without a process.
 uint64_t cpu_ns(pid_t pid);
 
+// Time that all processors together spent on anything, other guests of the
+// hypervisor included; in steps of 10 ms.
+uint64_t machine_busy_ns();
+
 // From /proc/PID/smaps_rollup, in bytes.
 struct Memory {
     uint64_t rss = 0;
