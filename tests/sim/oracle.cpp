@@ -197,6 +197,19 @@ std::vector<std::string> Oracle::advance(uint64_t to_ms) {
 
 // ---- subscriptions ---------------------------------------------------------
 
+// A replay that is under way may end, go on, or go on with the new options.
+static void change_replays(ModelSession &s, const std::string &filter, const Subscription &o) {
+    std::vector<Copy> changed;
+    for (Copy &c : s.copies) {
+        if (!c.is_replay || c.seen || c.filters[0] != filter) continue;
+        c.required = false;
+        changed.push_back(c);
+        changed.back().qos = std::min(c.message->qos, o.qos);
+        changed.back().ids = o.id ? std::vector<uint32_t>{o.id} : std::vector<uint32_t>();
+    }
+    s.copies.insert(s.copies.end(), changed.begin(), changed.end());
+}
+
 void Oracle::subscribe(const std::string &id, const std::string &filter, const Subscription &o,
                        int retain_handling) {
     ModelSession &s = at(id);
@@ -211,10 +224,9 @@ void Oracle::subscribe(const std::string &id, const std::string &filter, const S
     int replays = is_new ? 0 : s.subs[filter].replays;
     s.subs[filter] = o;
     s.subs[filter].replays = replays;
+    if (!is_new) change_replays(s, filter, o);
     if (retain_handling == 2 || (retain_handling == 1 && !is_new)) return;
     s.subs[filter].replays++;
-    for (Copy &c : s.copies) // a replay that is under way may begin anew
-        if (c.is_replay && c.filters[0] == filter) c.required = false;
     for (const auto &[topic, m] : retained_) {
         if (expired(*m, now_ms) || !filter_matches(filter, topic)) continue;
         if (o.no_local && m->source == id) continue;

@@ -263,7 +263,7 @@ void Simulation::publish(Actor *a) {
     if (dice.one_in(15)) n.payload += std::string(3000, '.');
     n.qos = static_cast<uint8_t>(shared ? dice.below(2) * 2 : dice.below(3));
     n.retain = dice.one_in(4);
-    if (n.retain && dice.one_in(4)) n.payload.clear();
+    if (n.retain && !shared && dice.one_in(4)) n.payload.clear();
     // A repeated QoS 1 message would be another one with a later expiry.
     if (n.qos != 1 && !n.payload.empty() && dice.one_in(5)) n.props = message_expiry(1 + dice.below(4) * 5);
     note(a, "publishes " + n.topic + "=" + n.payload.substr(0, 12) + " q" + std::to_string(n.qos) +

@@ -227,7 +227,7 @@ TEST_CASE("10,000 hostile shapes cost a publish few look-ups") {
 
 TEST_CASE("bytes per subscription") {
     Bench b;
-    const size_t n = getenv("KNUT_LONG") ? 1000000 : 110000; // no table is moving then
+    const size_t n = getenv("KNUT_LONG") ? 1000000 : 24000; // no table is moving then
     std::vector<Subscriber> s(n / 1000);
     size_t before = mem_used();
     char topic[64];
@@ -418,7 +418,7 @@ struct Model {
 TEST_CASE("the router does what a list of subscriptions does") {
     Model m;
     INFO("KNUT_SEED=", m.random.seed);
-    for (int step = 0; step < 12000; step++) {
+    for (int step = 0; step < (getenv("KNUT_LONG") ? 60000 : 3000); step++) {
         uint64_t what = m.random.below(100);
         if (what < 35)
             m.subscribe();
@@ -444,7 +444,7 @@ TEST_CASE("blocks of a slab keep their contents and give their pages back") {
         std::string text;
     };
     std::vector<Block> blocks;
-    for (int step = 0; step < 30000; step++) {
+    for (int step = 0; step < (getenv("KNUT_LONG") ? 100000 : 8000); step++) {
         bool grows = step < 15000;
         if (random.below(10) < (grows ? 7 : 3)) {
             size_t size = random.one_in(20) ? 1 + random.below(5000) : 1 + random.below(100);
