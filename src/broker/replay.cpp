@@ -18,9 +18,9 @@ static uint64_t hash_of(const Broker *b, Bytes filter) {
 static void forget(Broker *b, Traffic *t, Replay *r) {
     if (r->is_cancelled) return;
     r->is_cancelled = true;
-    t->replay_map->remove(hash_of(b, replay_filter(r)), replay_filter(r));
-    if (t->replay_map->size()) return;
-    t->replay_map->free();
+    t->replay_map->by_filter.remove(hash_of(b, replay_filter(r)), replay_filter(r));
+    if (t->replay_map->by_filter.size()) return;
+    t->replay_map->by_filter.free();
     mem_delete(t->replay_map);
     t->replay_map = nullptr;
 }
@@ -29,7 +29,7 @@ static void forget(Broker *b, Traffic *t, Replay *r) {
 void replay_cancel(Broker *b, Session *s, Bytes filter) {
     Traffic *t = s->traffic;
     if (!t || !t->replay_map) return;
-    if (Replay **r = t->replay_map->find(hash_of(b, filter), filter)) forget(b, t, *r);
+    if (Replay **r = t->replay_map->by_filter.find(hash_of(b, filter), filter)) forget(b, t, *r);
 }
 
 void replay_begin(Broker *b, Session *s, Bytes filter, const SubOptions &o) {
@@ -48,7 +48,7 @@ void replay_begin(Broker *b, Session *s, Bytes filter, const SubOptions &o) {
     (t->replays ? t->last_replay->next : t->replays) = r;
     t->last_replay = r;
     if (!t->replay_map) t->replay_map = mem_new<ReplayMap>();
-    t->replay_map->insert(hash_of(b, filter), r);
+    t->replay_map->by_filter.insert(hash_of(b, filter), r);
 }
 
 void replay_pause(Broker *b, Session *s) {

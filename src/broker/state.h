@@ -76,27 +76,8 @@ struct Share {
     uint32_t sub_id = 0;
 };
 
-// A new subscription's retained messages, on their way.
-struct Replay {
-    Replay *next = nullptr;
-    RetainedCursor *cursor = nullptr;
-    uint64_t seq = 0;      // messages newer than this were delivered live, but
-    uint64_t away_seq = UINT64_MAX; // for those of QoS 0 between these two, which
-    uint64_t back_seq = 0;          // came while the client was away
-    uint32_t sub_id = 0;
-    uint16_t filter_size = 0;
-    uint8_t qos = 0;
-    bool no_local = false;
-    bool is_cancelled = false; // the subscription is gone, or was made anew
-    char filter[1] = "";   // `filter_size` bytes, really
-};
-
-struct ReplayByFilter {
-    static bool equal(const Replay *r, Bytes filter) {
-        return Bytes(r->filter, r->filter_size) == filter;
-    }
-};
-using ReplayMap = Map<Replay *, Bytes, ReplayByFilter>;
+struct Replay;    // replay.h: retained messages for a new subscription
+struct ReplayMap;
 
 // What a session has under way; null in the Session when there is nothing.
 struct Traffic {

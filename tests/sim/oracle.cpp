@@ -43,11 +43,6 @@ bool Oracle::online(const std::string &id) const {
     return s != sessions_.end() && s->second.online;
 }
 
-bool Oracle::is_retained(const Message_ &m) const {
-    auto r = retained_.find(m->topic);
-    return r != retained_.end() && r->second == m;
-}
-
 // ---- sessions --------------------------------------------------------------
 
 void Oracle::publish_will(ModelSession &s) {
@@ -82,7 +77,11 @@ static void replay_later(ModelSession &s, const Message_ &m) {
         Copy c = live_copy(m, filter, o);
         c.is_replay = c.retain = true;
         c.required = false;
-        s.copies.insert(s.copies.end(), static_cast<size_t>(o.replays), c);
+        auto same = [&](const Copy &x) {
+            return x.is_replay && !x.seen && x.message == m && x.filters == c.filters;
+        };
+        auto had = std::count_if(s.copies.begin(), s.copies.end(), same);
+        for (; had < o.replays; had++) s.copies.push_back(c);
     }
 }
 
@@ -90,10 +89,7 @@ static void replay_later(ModelSession &s, const Message_ &m) {
 void Oracle::drop_connection(ModelSession &s) {
     s.online = s.slow = false;
     s.silent_ms = NEVER;
-    std::vector<Message_> missed;
-    for (const Copy &c : s.copies)
-        if (c.qos == 0 && !c.is_replay && is_retained(c.message)) missed.push_back(c.message);
-    for (const Message_ &m : missed) replay_later(s, m);
+    for (const auto &[topic, m] : retained_) replay_later(s, m);
     std::erase_if(s.copies, [](const Copy &c) { return c.qos == 0 && !c.is_replay; });
     for (Copy &c : s.copies)
         if (c.qos == 0) c.required = false;

@@ -167,7 +167,6 @@ private:
     bool copy_to_sessions(const Message_ &);
     bool copy_to_groups(const Message_ &);
     void store_retained(const Message_ &);
-    bool is_retained(const Message_ &) const;
     GroupCopy *find_group_copy(const ModelSession &, const Receipt &);
     void check_expiry(const Published &, const Receipt &, bool slow) const;
 };
