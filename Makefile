@@ -1,6 +1,7 @@
 # knut -- an MQTT broker
 #
 #   make                 build build/release/knut
+#   make bench           speed and memory beside other brokers
 #   make check           unit tests, packet sequences, layer and size checks;
 #                        TEST=PATTERN runs some of them
 #   make check-system    the program against real clients (KNUT=FILE: that binary)
@@ -84,7 +85,7 @@ say = @printf '  %-5s %s\n' $(1) $(2)
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all check layers sizes path manual unit seq check-system install uninstall clean help identifiers
+.PHONY: all check layers sizes path manual unit seq check-system bench install uninstall clean help identifiers
 all: $(BUILD)/knut
 
 $(BUILD)/knut: $(OBJ_MAIN) $(LIB)
@@ -138,7 +139,12 @@ PYTEST ?= $(firstword $(wildcard /usr/bin/python3) python3) -m pytest -p no:cach
 
 check-system: $(BUILD)/knut
 	$(Q)KNUT="$${KNUT:-$(CURDIR)/$<}" PYTHONDONTWRITEBYTECODE=1 \
-	$(PYTEST) -rs -n 2 --dist loadgroup tests/system $(if $(TEST),-k '$(TEST)')
+	$(PYTEST) -rsfE --tb=short -n 2 --dist loadgroup tests/system $(if $(TEST),-k '$(TEST)')
+
+# Beside other brokers on this machine; takes half an hour. BENCH: arguments of
+# tests/bench/run.py, such as BENCH='--quick --only fanout*'.
+bench: $(BUILD)/knut
+	$(Q)python3 tests/bench/run.py $(BENCH)
 
 # ---- installation ----------------------------------------------------------
 

@@ -15,7 +15,7 @@ constexpr uint16_t COUNTED = 1;          // Net::counted, Listener::connections
 constexpr uint16_t COUNTED_NEW = 2;      // Net::unauthenticated
 constexpr uint16_t COUNTED_ADDR = 4;     // AddrCount::all
 constexpr uint16_t COUNTED_ADDR_NEW = 8; // AddrCount::unauthenticated
-constexpr uint16_t COUNTED_ALONE = 16;   // its whole IPv6 address counts, not the /64
+constexpr uint16_t COUNTED_ALONE = 32;   // its whole IPv6 address counts, not the /64
 // Not a count: the descriptor is on the reactor (socket_ops.cpp).
 constexpr uint16_t ON_REACTOR = 16;
 

@@ -28,7 +28,7 @@ void Actor::owe(SimType type, uint16_t packet_id) {
     o.bytes = sim_packet(unsigned{type} << 4 | (type == PUBREL ? 2u : 0u), body);
     o.handled = [this, type, packet_id] {
         crowd->oracle.heard(id);
-        crowd->note(this, (type == PUBREL ? "pubrel " : "acknowledges ") + std::to_string(packet_id));
+        if (crowd->traces) crowd->note(this, "acknowledges " + std::to_string(packet_id));
         if (type == PUBACK) unacked.erase(packet_id);
         if (type == PUBACK || type == PUBCOMP) holding.erase(packet_id);
         if (type == PUBREL) crowd->oracle.at(id).received.erase(packet_id);
@@ -86,7 +86,7 @@ void Actor::on_own_ack(const Got &g) {
 }
 
 void Actor::on_packet(const Got &g) {
-    crowd->note(this, "gets " + describe(g));
+    if (crowd->traces) crowd->note(this, "gets " + describe(g));
     switch (g.type) {
     case PUBLISH: return on_publish(g);
     case PUBACK: case PUBREC: case PUBCOMP: return on_own_ack(g);
@@ -119,7 +119,7 @@ bool Actor::pay() {
 static void tell(Actor *a, const Note &n, const std::string &topic, uint32_t expiry_s) {
     Oracle &oracle = a->crowd->oracle;
     oracle.heard(a->id);
-    a->crowd->note(a, "has sent " + topic + "=" + n.payload.substr(0, 12));
+    if (a->crowd->traces) a->crowd->note(a, "has sent " + topic + "=" + n.payload.substr(0, 12));
     if (n.qos == 2 && !oracle.at(a->id).received.insert(n.id).second) return; // [MQTT-4.3.3-10]
     Published p;
     p.source = a->id;

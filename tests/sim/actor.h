@@ -83,9 +83,10 @@ struct Crowd {
     Oracle oracle;
     Dice dice;
     uint64_t received = 0;
+    bool traces = false;       // costs as much as all the rest
     std::string trace;         // what happened, a line each
     void note(const Actor *a, const std::string &what) {
-        trace += std::to_string(world->now_ms) + " " + (a ? a->id : "-") + " " + what + "\n";
+        if (traces) trace += std::to_string(world->now_ms) + " " + (a ? a->id : "-") + " " + what + "\n";
     }
     // Sends packets in one piece; the broker and the oracle take them.
     void transmit(Actor *, const std::vector<Outgoing> &);

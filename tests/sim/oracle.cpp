@@ -281,7 +281,7 @@ bool Oracle::copy_to_sessions(const Message_ &m) {
         for (Copy &c : copies) {
             if (c.qos || s.online) s.copies.push_back(std::move(c));
         }
-        if (!s.online && m->retain) replay_later(s, m);
+        if (!s.online && m->retain && !m->payload.empty()) replay_later(s, m);
     }
     return any;
 }
@@ -340,11 +340,11 @@ void Oracle::check_expiry(const Published &m, const Receipt &r, bool slow) const
         throw Broken("expiry " + std::to_string(r.expiry_s) + " s, left " + std::to_string(left_s));
 }
 
-// Live messages before retained ones, older before newer (the same text may be
-// there twice), what must come before what may.
+// Older before newer (a repeated QoS 1 message is there twice), live before
+// retained, what must come before what may.
 static bool goes_before(const Copy &a, const Copy &b) {
+    if (a.message->event != b.message->event) return a.message->event < b.message->event;
     if (a.is_replay != b.is_replay) return b.is_replay;
-    if (!a.is_replay && a.message->event != b.message->event) return a.message->event < b.message->event;
     return a.required && !b.required;
 }
 
@@ -360,6 +360,22 @@ static Copy *find_copy(ModelSession &s, const Receipt &r, bool *is_late) {
         else if (!best || goes_before(c, *best)) best = &c;
     }
     return best;
+}
+
+// What a 3.x client took may have been another copy than was thought, of the same
+// message: now that the client speaks 5.0 it is seen which.
+static void trade_ids(ModelSession &s, const Receipt &r) {
+    for (Copy &taken : s.copies) {
+        if (!taken.blind || taken.ids != r.ids || !fits(*taken.message, taken.qos, r)) continue;
+        for (Copy &left : s.copies) {
+            if (left.seen || left.message != taken.message || left.qos != taken.qos) continue;
+            if (left.retain != taken.retain || left.is_replay != taken.is_replay) continue;
+            std::swap(left.ids, taken.ids);
+            std::swap(left.filters, taken.filters);
+            std::swap(left.required, taken.required);
+            return;
+        }
+    }
 }
 
 GroupCopy *Oracle::find_group_copy(const ModelSession &s, const Receipt &r) {
@@ -386,12 +402,17 @@ void Oracle::received(const std::string &id, const Receipt &r) {
     ModelSession &s = at(id);
     bool is_late = false;
     Copy *own = find_copy(s, r, &is_late);
+    if (!own && r.has_props) {
+        trade_ids(s, r);
+        own = find_copy(s, r, &is_late);
+    }
     GroupCopy *shared = find_group_copy(s, r);
     // A client in a group with a subscription of its own cannot tell the two
     // apart: the older one it is, if that one has not come yet.
     bool is_older = own && shared && !shared->seen && shared->message->event < own->message->event;
     if (own && !is_older) {
         own->seen = true;
+        own->blind = !r.has_props;
         if (!own->is_replay) s.last_event[order_key(*own->message, own->qos)] = own->message->event;
         return check_expiry(*own->message, r, s.slow);
     }
@@ -416,7 +437,7 @@ void Oracle::check_end() const {
     for (const auto &[id, s] : sessions_)
         for (const Copy &c : s.copies) {
             if (!c.required || c.seen || expired(*c.message, now_ms)) continue;
-            if (c.qos == 1 && got_payload(s, c)) continue;
+            if (c.message->qos == 1 && got_payload(s, c)) continue;
             throw Broken(id + " never got " + c.message->topic + "=" + c.message->payload + " q" +
                          std::to_string(c.qos) + (c.is_replay ? " (retained)" : ""));
         }

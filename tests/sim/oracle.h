@@ -50,6 +50,7 @@ struct Copy {
     bool is_replay = false;      // of a retained message
     bool required = true;        // false: it may come, or not
     bool seen = false;
+    bool blind = false;          // seen by a 3.x client, which is not told `ids`
     std::vector<uint32_t> ids;   // Subscription Identifiers, sorted
     std::vector<std::string> filters; // the subscriptions that it is due to
 };

@@ -422,11 +422,12 @@ void Simulation::run() {
 
 } // namespace
 
-SimulationResult simulate(uint64_t seed) {
+SimulationResult simulate(uint64_t seed, Trace trace) {
     SimulationResult result;
     size_t before = mem_used();
     {
         Simulation s(seed);
+        s.traces = trace == Trace::On;
         try {
             s.run();
         } catch (const std::exception &e) {

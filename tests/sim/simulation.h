@@ -19,11 +19,12 @@ namespace sim {
 
 struct SimulationResult {
     std::string failure;   // empty: all promises were kept
-    std::string trace;     // what was done, a line an action
+    std::string trace;     // what was done, a line each; empty with Trace::Off
     uint64_t actions = 0;
     uint64_t received = 0; // messages that clients took
 };
 
-SimulationResult simulate(uint64_t seed);
+enum class Trace { Off, On };
+SimulationResult simulate(uint64_t seed, Trace);
 
 } // namespace sim

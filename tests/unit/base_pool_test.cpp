@@ -54,7 +54,7 @@ TEST_CASE("an object costs little more than its size") {
 TEST_CASE("random allocations and frees agree with a set") {
     Random random;
     INFO("KNUT_SEED=", random.seed);
-    for (size_t size : {8, 40, 80, 96, 200, 512}) {
+    for (size_t size : {8u, 40u, 80u, 96u, 200u, 512u}) {
         size_t before = mem_used();
         Pool p;
         pool_init(&p, size);

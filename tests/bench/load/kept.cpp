@@ -14,35 +14,54 @@ static double per(uint64_t from, uint64_t to, double count) {
 // A topic each, retained/0000417/value; or in groups of ten, retained/00417/3.
 static bool has_groups;
 
-static void retained_topic(Publisher *p, std::string *topic) {
-    Text t = has_groups ? text("retained/%05u/%u", p->sent / 10, p->sent % 10) : text("retained/%07u/value", p->sent);
-    topic->assign(t.bytes);
+static std::string retained_topic(uint32_t n) {
+    return (has_groups ? text("retained/%05u/%u", n / 10, n % 10) : text("retained/%07u/value", n)).bytes;
 }
 
-// Publishes `count` retained messages with QoS 1, 16 under way.
-static void retain_all(Flow *f, Publisher *p, Conn *c, uint32_t count) {
-    p->conn = c;
-    p->qos = 1;
-    p->is_retained = true;
-    p->receivers = 0;
-    p->window = 16;
-    p->limit = count;
-    p->name_topic = retained_topic;
-    flow_add(f, p);
+// What is kept is published by so many connections in turn, each with 16 under
+// way: one alone would spend its time waiting.
+static constexpr uint32_t FILLERS = 8;
+
+// Topic of the message that filler p sends next. The fillers' numbers follow
+// each other, beginning with first_filler.
+static uint32_t first_filler;
+
+static uint32_t retained_number(uint32_t filler, uint32_t sequence) {
+    return sequence * FILLERS + filler - first_filler;
+}
+
+static void name_retained(Publisher *p, std::string *topic) {
+    *topic = retained_topic(retained_number(p->number, p->sent));
+}
+
+// Publishes `count` retained messages with QoS 1.
+static void retain_all(Flow *f, std::deque<Publisher> *publishers, std::deque<Conn> *conns, uint32_t count) {
+    first_filler = static_cast<uint32_t>(f->publishers.size());
+    for (uint32_t i = 0; i < FILLERS; i++) {
+        Publisher *p = &publishers->emplace_back();
+        p->conn = &(*conns)[i];
+        p->qos = 1;
+        p->is_retained = true;
+        p->receivers = 0;
+        p->window = 16;
+        p->limit = (count + FILLERS - 1 - i) / FILLERS;
+        p->name_topic = name_retained;
+        flow_add(f, p);
+    }
     flow_start(f);
-    must(loop_until(f->loop, 300, [&] { return p->acked >= count; }), "publishing retained messages");
+    must(loop_until(f->loop, 300, [&] {
+        uint32_t acked = 0;
+        for (auto &p : *publishers) acked += p.acked;
+        return acked >= count;
+    }), "publishing retained messages");
 }
 
 // Empty payloads take them away.
 static void retain_none(Flow *f, Conn *c, uint32_t count) {
-    Publisher names;
-    std::string topic;
     f->loop->on_turn = nullptr;
     for (uint32_t i = 0; i < count; i++) {
-        names.sent = i;
-        retained_topic(&names, &topic);
         size_t begin = packet_begin(c);
-        put_publish(&c->out, {.version = f->loop->target.version, .is_retained = true}, topic, "");
+        put_publish(&c->out, {.version = f->loop->target.version, .is_retained = true}, retained_topic(i), "");
         packet_end(f->loop, c, begin);
         if (i % 1000 == 999) {
             conn_ping(f->loop, c);
@@ -64,16 +83,13 @@ static Collector collector;
 
 static void collect(Loop *l, Conn *, const PublishView &v) {
     auto f = static_cast<Flow *>(l->user);
-    uint32_t sequence;
+    uint32_t stamp[2];
     if (v.payload.size() != f->payload_size) { collector.corrupt++; return; }
-    memcpy(&sequence, v.payload.data() + 4, 4);
-    Publisher names;
-    std::string topic;
-    names.sent = sequence;
-    retained_topic(&names, &topic);
-    if (sequence >= collector.came.size() || v.topic != topic) { collector.corrupt++; return; }
-    if (collector.came[sequence]) { collector.again++; return; }
-    collector.came[sequence] = true;
+    memcpy(stamp, v.payload.data(), sizeof stamp);
+    uint32_t n = retained_number(stamp[0], stamp[1]);
+    if (n >= collector.came.size() || v.topic != retained_topic(n)) { collector.corrupt++; return; }
+    if (collector.came[n]) { collector.again++; return; }
+    collector.came[n] = true;
     collector.count++;
 }
 
@@ -93,18 +109,18 @@ static void collect_report(Flow *f, uint64_t missing) {
 
 void run_retained(const Args *a, Loop *l, Json *j) {
     std::deque<Conn> control, readers[2];
-    Publisher publisher;
+    std::deque<Publisher> publishers;
     Probe probe;
     Flow flow;
     uint32_t count = arg_count(a, "count", 100'000);
     pid_t pid = l->target.pid;
     flow_begin(&flow, l, arg_count(a, "payload", 64));
-    add_conns(l, &control, 1, "connecting the publisher");
+    add_conns(l, &control, FILLERS, "connecting publishers");
     probe_open(&flow, &probe);
 
     Memory before = memory_settled(pid);
     uint64_t cpu = cpu_ns(pid);
-    retain_all(&flow, &publisher, &control[0], count);
+    retain_all(&flow, &publishers, &control, count);
     uint64_t published = cpu_ns(pid);
     Memory after = memory_settled(pid);
     json_number(j, "bytes_per_message", per(before.anonymous, after.anonymous, count));
@@ -164,16 +180,16 @@ void run_retained(const Args *a, Loop *l, Json *j) {
 // of it: subscription, ten deliveries, unsubscription.
 void run_pick(const Args *a, Loop *l, Json *j) {
     std::deque<Conn> control, reader;
-    Publisher publisher;
+    std::deque<Publisher> publishers;
     Flow flow;
     uint32_t count = arg_count(a, "count", 1'000'000), times = arg_count(a, "times", 200);
     pid_t pid = l->target.pid;
     has_groups = true;
     flow_begin(&flow, l, arg_count(a, "payload", 64));
-    add_conns(l, &control, 1, "connecting the publisher");
+    add_conns(l, &control, FILLERS, "connecting publishers");
     add_conns(l, &reader, 1, "connecting the reader");
     Memory before = memory_settled(pid);
-    retain_all(&flow, &publisher, &control[0], count);
+    retain_all(&flow, &publishers, &control, count);
     Memory after = memory_settled(pid);
     reader[0].events = &COLLECTOR_EVENTS;
 
@@ -225,37 +241,53 @@ static void absent_open(Flow *f, Absent *s, uint32_t sessions) {
     must(leave_all(l, s->conns, 60), "disconnecting sessions");
 }
 
-// One connection publishes for all: publisher i stands for topic i, so that
-// each subscriber's stream has a sequence of its own.
-static void absent_fill(Flow *f, std::deque<Publisher> *publishers, Conn *c, size_t topics, uint32_t each, bool is_shared) {
+// A publisher for each topic, so that each subscriber's stream has a sequence
+// of its own; filler k sends for every eighth of them, in turn.
+struct Filler {
+    Conn *conn = nullptr;
+    Publisher *last = nullptr;   // of its publishers; counts all acknowledgements of the connection
+    std::vector<Publisher *> publishers;
+    uint64_t sent = 0, total = 0;
+};
+
+static void filler_send(Flow *f, Filler *w) {
+    Conn *c = w->conn;
+    Publisher *p = w->publishers[w->sent % w->publishers.size()];
+    size_t begin = packet_begin(c);
+    c->out.append(p->frame);
+    char *frame = c->out.data() + begin;
+    auto id = static_cast<unsigned>(w->sent % 65535 + 1);
+    frame[p->id_at] = static_cast<char>(id >> 8);
+    frame[p->id_at + 1] = static_cast<char>(id);
+    uint32_t stamp[2] = {p->number, p->sent};
+    memcpy(frame + p->stamp_at, stamp, sizeof stamp);
+    if (f->payload_size > STAMP_SIZE) frame[p->frame.size() - 1] = static_cast<char>(p->sent);
+    packet_end(f->loop, c, begin);
+    p->sent++;
+    w->sent++;
+}
+
+static void absent_fill(Flow *f, std::deque<Publisher> *publishers, std::deque<Conn> *conns, size_t topics, uint32_t each, bool is_shared) {
+    std::vector<Filler> fillers(topics < FILLERS ? topics : FILLERS);
     for (size_t i = 0; i < topics; i++) {
+        Filler *w = &fillers[i % fillers.size()];
         Publisher *p = &publishers->emplace_back();
-        p->conn = c;
+        w->conn = p->conn = &(*conns)[i % fillers.size()];
         p->topic = is_shared ? "offline/all" : text("offline/%zu/value", i).bytes;
         p->qos = 1;
         p->is_paced = true; // sent by hand
         flow_add(f, p);
+        w->publishers.push_back(p);
+        w->last = p;
+        w->total += each;
     }
-    // Acknowledgements are counted for the connection as a whole.
-    Publisher *all = c->publisher;
-    uint64_t sent = 0, total = topics * each;
     must(loop_until(f->loop, 300, [&] {
-        while (sent < total && sent - all->acked < 16) {
-            Publisher *p = &(*publishers)[sent % topics];
-            size_t begin = packet_begin(c);
-            c->out.append(p->frame);
-            char *frame = c->out.data() + begin;
-            auto id = static_cast<unsigned>(sent % 65535 + 1);
-            frame[p->id_at] = static_cast<char>(id >> 8);
-            frame[p->id_at + 1] = static_cast<char>(id);
-            uint32_t stamp[2] = {p->number, p->sent};
-            memcpy(frame + p->stamp_at, stamp, sizeof stamp);
-            if (f->payload_size > STAMP_SIZE) frame[p->frame.size() - 1] = static_cast<char>(p->sent);
-            packet_end(f->loop, c, begin);
-            p->sent++;
-            sent++;
+        bool is_done = true;
+        for (auto &w : fillers) {
+            while (w.sent < w.total && w.sent - w.last->acked < 16) filler_send(f, &w);
+            is_done = is_done && w.last->acked >= w.total;
         }
-        return all->acked >= total;
+        return is_done;
     }), "publishing to sessions that are away");
     for (auto &p : *publishers) p.acked = p.sent;
 }
@@ -269,14 +301,14 @@ void run_offline(const Args *a, Loop *l, Json *j) {
     away.is_shared = arg_text(a, "kind", "own") == "shared";
     pid_t pid = l->target.pid;
     flow_begin(&flow, l, arg_count(a, "payload", 64));
-    add_conns(l, &control, 1, "connecting the publisher");
+    add_conns(l, &control, FILLERS, "connecting publishers");
 
     double total = static_cast<double>(sessions) * each;
     Memory before = memory_settled(pid);
     absent_open(&flow, &away, sessions);
     Memory with_sessions = memory_settled(pid);
     uint64_t cpu = cpu_ns(pid);
-    absent_fill(&flow, &publishers, &control[0], away.is_shared ? 1 : sessions, each, away.is_shared);
+    absent_fill(&flow, &publishers, &control, away.is_shared ? 1 : sessions, each, away.is_shared);
     json_number(j, "cpu_ns_per_message_queued", per(cpu, cpu_ns(pid), total));
     Memory with_messages = memory_settled(pid);
     json_number(j, "bytes_per_session", per(before.anonymous, with_sessions.anonymous, sessions));
