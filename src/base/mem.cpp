@@ -9,13 +9,17 @@
 // Atomic, since the helper threads allocate too.
 static std::atomic<size_t> used_bytes;
 static std::atomic<size_t> peak_bytes;
+static std::atomic<size_t> recent_peak_bytes; // since mem_take_recent_peak
 static std::atomic<uint32_t> tries_left; // mem_try calls until one fails; 0: off
+
+static void raise(std::atomic<size_t> *peak, size_t now) {
+    size_t was = peak->load(std::memory_order_relaxed);
+    while (now > was && !peak->compare_exchange_weak(was, now, std::memory_order_relaxed)) {}
+}
 
 static void add(size_t size) {
     size_t now = used_bytes.fetch_add(size, std::memory_order_relaxed) + size;
-    size_t peak = peak_bytes.load(std::memory_order_relaxed);
-    while (now > peak && !peak_bytes.compare_exchange_weak(
-                             peak, now, std::memory_order_relaxed)) {}
+    raise(&recent_peak_bytes, now);
 }
 
 static void *count(void *p) {
@@ -72,7 +76,15 @@ void mem_free(void *p) {
 
 size_t mem_used() { return used_bytes.load(std::memory_order_relaxed); }
 
-size_t mem_peak() { return peak_bytes.load(std::memory_order_relaxed); }
+size_t mem_peak() {
+    raise(&peak_bytes, recent_peak_bytes.load(std::memory_order_relaxed));
+    return peak_bytes.load(std::memory_order_relaxed);
+}
+
+size_t mem_take_recent_peak() {
+    (void)mem_peak();
+    return recent_peak_bytes.exchange(mem_used(), std::memory_order_relaxed);
+}
 
 void mem_setup() {
 #ifdef __GLIBC__

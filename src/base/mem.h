@@ -42,6 +42,9 @@ size_t mem_peak();
 // holes behind.
 void mem_setup();
 
+// The most in use since the last call of this.
+size_t mem_take_recent_peak();
+
 // Gives pages that hold nothing any more back to the system (malloc_trim).
 // Costs up to milliseconds: call it seldom.
 void mem_trim();

@@ -11,7 +11,7 @@
 
 // How often memory that bursts have left is given back, and how many retained
 // messages one look for expired ones takes in.
-constexpr uint64_t TRIM_INTERVAL_MS = 30000;
+constexpr uint64_t TRIM_INTERVAL_MS = 5000;
 constexpr size_t TRIM_WORTH = 1 << 20;
 constexpr uint32_t RETAIN_EXPIRY_STEPS = 10000;
 
@@ -60,8 +60,7 @@ static void expire_retained(Broker *b) {
 
 // Gives freed pages back after a burst; at rest it does nothing.
 static void trim(Broker *b) {
-    if (mem_used() + TRIM_WORTH < b->used_at_trim) mem_trim();
-    b->used_at_trim = mem_used();
+    if (mem_take_recent_peak() > mem_used() + TRIM_WORTH) mem_trim();
     wheel_start(&b->wheel, &b->trim_timer, broker_now(b) + TRIM_INTERVAL_MS);
 }
 

@@ -39,14 +39,19 @@ static constexpr PacketRule RULES[16] = {
     {"AUTH", Gate::Later, handle_auth},
 };
 
+const char *client_packet_name(PacketType type) { return RULES[static_cast<uint8_t>(type)].name; }
+
 static uint32_t outbox_limit(const Client *c) {
     uint32_t limit = policy_of(c)->max_outbox_bytes;
     return limit ? limit : (1u << 20) + broker_of(c)->options->max_packet_size;
 }
 
-static void log_packet(const Client *c, const char *verb, const char *name, const char *way) {
-    char who[CLIENT_TEXT];
-    log_line(LOG_TYPE_DEBUG, "%s %s %s %s", verb, name, way, client_text(c, who));
+// PUBLISH and its acknowledgements have lines of their own, with more in them.
+static void log_packet(const Client *c, const char *verb, uint8_t head, const char *way) {
+    PacketType type = packet_type(head);
+    if (type >= PacketType::Publish && type <= PacketType::Pubcomp) return;
+    log_line(LOG_TYPE_DEBUG, "%s %s %s %.*s", verb, client_packet_name(type), way,
+             LOG_BYTES(client_id(c)));
 }
 
 Next client_dispatch(Client *c, uint8_t head, Bytes body) {
@@ -56,11 +61,10 @@ Next client_dispatch(Client *c, uint8_t head, Bytes body) {
         return Next::Stop;
     }
     if (rule.gate == Gate::Never)
-        return client_refuse(c, Reason::ProtocolError, "a packet that only servers send");
+        return client_refuse(c, Reason::ProtocolError, "protocol error (a packet that only servers send)");
     if (c->session && rule.gate == Gate::First) // [MQTT-3.1.0-2]
-        return client_refuse(c, Reason::ProtocolError, "a second CONNECT");
-    if (log_wants(LOG_TYPE_DEBUG) && packet_type(head) != PacketType::Publish)
-        log_packet(c, "Received", rule.name, "from");
+        return client_refuse(c, Reason::ProtocolError, "protocol error (a second CONNECT)");
+    if (log_wants(LOG_TYPE_DEBUG)) log_packet(c, "Received", head, "from");
     broker_of(c)->stats.packets_in++;
     c->last_in_ms = static_cast<uint32_t>(conn_net(c->conn)->now_ms);
     Next next = rule.handle(c, head, body);
@@ -258,9 +262,13 @@ void client_tidy(Client *c) {
     c->extra = nullptr;
 }
 
+Bytes client_id(const Client *c) {
+    return c->session ? session_id(c->session) : Bytes("(null)");
+}
+
 const char *client_text(const Client *c, char out[CLIENT_TEXT]) {
     char addr[ADDR_TEXT];
-    Bytes id = c->session ? session_id(c->session) : Bytes("(null)");
+    Bytes id = client_id(c);
     snprintf(out, CLIENT_TEXT, "%.*s [%s]", id.size() > 80 ? 80 : static_cast<int>(id.size()),
              id.data(), addr_text(c->conn->peer, addr));
     return out;
@@ -268,7 +276,7 @@ const char *client_text(const Client *c, char out[CLIENT_TEXT]) {
 
 void client_send(Client *c, Bytes packet) {
     if (log_wants(LOG_TYPE_DEBUG))
-        log_packet(c, "Sending", RULES[static_cast<uint8_t>(packet[0]) >> 4].name, "to");
+        log_packet(c, "Sending", static_cast<uint8_t>(packet[0]), "to");
     broker_of(c)->stats.packets_out++;
     conn_send(c->conn, packet);
 }

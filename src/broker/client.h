@@ -42,6 +42,10 @@ Extra *client_extra(Client *);
 // Frees Extra if nothing is in it any more.
 void client_tidy(Client *);
 
+// For logs: "(null)" before CONNECT is accepted; "PUBACK" and so on.
+Bytes client_id(const Client *);
+const char *client_packet_name(PacketType);
+
 // "ID [ADDR:PORT]" for logs; returns `out`.
 constexpr size_t CLIENT_TEXT = 160;
 const char *client_text(const Client *, char out[CLIENT_TEXT]);

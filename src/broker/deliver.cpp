@@ -140,6 +140,7 @@ static void send_pubrel(Client *c, uint16_t id) {
     char buffer[ENCODE_MAX];
     Writer w{buffer, buffer + sizeof buffer};
     ack_encode(&w, PacketType::Pubrel, c->version, id, Reason::Success, Bytes());
+    log_debug("Sending PUBREL to %.*s (m%u)", LOG_BYTES(client_id(c)), id);
     client_send(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
 }
 

@@ -19,6 +19,8 @@ static void send_ack(Client *c, PacketType type, uint16_t id, Reason reason) {
         w.at = buffer;
         ack_encode(&w, type, c->version, id, reason, Bytes());
     }
+    log_debug("Sending %s to %.*s (m%u, rc%u)", client_packet_name(type), LOG_BYTES(client_id(c)), id,
+              static_cast<unsigned>(reason));
     client_promise(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
 }
 
@@ -138,9 +140,8 @@ static Next refuse_message(Client *c, const Publish &p, Reason why) {
 }
 
 static void log_publish(const Client *c, const Publish &p) {
-    char who[CLIENT_TEXT];
-    log_line(LOG_TYPE_DEBUG, "Received PUBLISH from %s (d%d, q%d, r%d, m%u, '%.*s', ... (%zu bytes))",
-             client_text(c, who), p.dup, p.qos, p.retain, p.id, LOG_BYTES(p.topic),
+    log_line(LOG_TYPE_DEBUG, "Received PUBLISH from %.*s (d%d, q%d, r%d, m%u, '%.*s', ... (%zu bytes))",
+             LOG_BYTES(client_id(c)), p.dup, p.qos, p.retain, p.id, LOG_BYTES(p.topic),
              p.payload.size());
 }
 
@@ -178,6 +179,8 @@ Next handle_ack(Client *c, uint8_t head, Bytes body) {
     Reason r = ack_decode(body, head, c->version, &a);
     if (r != Reason::Success) return client_refuse(c, r, reason_text(r));
     PacketType type = packet_type(head);
+    log_debug("Received %s from %.*s (Mid: %u, RC:%u)", client_packet_name(type),
+              LOG_BYTES(client_id(c)), a.id, static_cast<unsigned>(a.reason));
     if (type == PacketType::Pubrel) return answer_pubrel(c, a.id);
     bool wrong = false;
     bool known = deliver_acked(broker_of(c), c, type, a.id, a.reason, &wrong);

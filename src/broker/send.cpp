@@ -154,9 +154,8 @@ bool send_publish(Broker *b, Client *c, Message *m, const Sending &s) {
     bool sent = can_share(c, m, s) ? send_shared_frame(b, c, m, s) : send_alone(b, c, m, s);
     if (!sent) return false;
     if (log_wants(LOG_TYPE_DEBUG)) {
-        char who[CLIENT_TEXT];
-        log_line(LOG_TYPE_DEBUG, "Sending PUBLISH to %s (d%d, q%d, r%d, m%u, '%.*s', ... (%u bytes))",
-                 client_text(c, who), s.dup, s.qos, s.retain, s.id,
+        log_line(LOG_TYPE_DEBUG, "Sending PUBLISH to %.*s (d%d, q%d, r%d, m%u, '%.*s', ... (%u bytes))",
+                 LOG_BYTES(client_id(c)), s.dup, s.qos, s.retain, s.id,
                  LOG_BYTES(message_topic(m)), m->payload_size);
     }
     b->stats.packets_out++;

@@ -219,7 +219,6 @@ struct Broker {
     Vec<Filter *> matches;           // scratch of publish_message
     FrameSet frames;
     Vec<char> log_lines;             // for `log_dest topic`, until the turn ends
-    size_t used_at_trim = 0;         // mem_used() at the last look
     bool is_stopping = false;
 };
 

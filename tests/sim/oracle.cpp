@@ -100,12 +100,13 @@ void Oracle::drop_connection(ModelSession &s) {
 
 void Oracle::leave_group(const std::string &full, const std::string &id, bool session_ends) {
     ModelGroup &g = groups_[full];
-    bool was_member = g.members.erase(id);
+    g.members.erase(id);
     for (GroupCopy &c : g.copies) {
         if (session_ends) c.moves++;
+        else c.left.insert(id);
         // What was in flight when it unsubscribed is its own until its end.
-        bool may_die = c.qos == 2 || g.members.empty() || !was_member; // [MQTT-4.8.2-5], N5-61
-        if (may_die) c.required = false;
+        bool dies = session_ends && c.left.count(id);
+        if (dies || c.qos == 2 || g.members.empty()) c.required = false; // [MQTT-4.8.2-5], N5-61
     }
 }
 

@@ -95,6 +95,7 @@ struct GroupCopy {
     bool required = true;
     int seen = 0;
     int moves = 0;               // sessions of members that have ended since
+    std::set<std::string> left;  // members that have unsubscribed since
 };
 
 struct ModelGroup {

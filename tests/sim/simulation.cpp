@@ -272,8 +272,8 @@ void Simulation::publish(Actor *a) {
 }
 
 void Simulation::subscribe(Actor *a) {
-    bool shared = dice.one_in(4);
-    size_t share = dice.below(std::size(SHARES));
+    bool shared = dice.one_in(3);
+    size_t share = dice.one_in(2) ? 1 : dice.below(std::size(SHARES)); // that one moves on
     std::string filter = shared ? SHARES[share] : dice.pick(FILTERS);
     Subscription o;
     o.qos = static_cast<uint8_t>(shared ? share : dice.below(3));

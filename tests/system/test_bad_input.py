@@ -344,7 +344,8 @@ def test_five_thousand_connections_that_say_nothing(broker, says):
         each.close()
     until(lambda: b.count_descriptors() <= b.open_at_start + 1, "all are closed")
     witness.check()
-    until(lambda: heap(b) < heap_before + 100_000, "the broker's memory is given back")
+    # What may stay is a table of the poll back end: 20 bytes a descriptor.
+    until(lambda: heap(b) < heap_before + 250_000, "the broker's memory is given back")
     if not is_sanitized():
         # The broker gives free pages back now and then; that may take half a minute.
         until(lambda: b.private_kib() < memory_before + 1024, "memory is given back", patience=60)

@@ -1,7 +1,7 @@
 // The simulation: random clients on virtual time, judged by an oracle.
 //
-// KNUT_SCHEDULES sets how many schedules are run; KNUT_SEED sets the first
-// one's seed. A failure prints the seed that repeats it:
+// KNUT_SCHEDULES sets how many schedules are run (KNUT_LONG: many); KNUT_SEED
+// sets the first one's seed. A failure prints the seed that repeats it:
 //
 //     KNUT_SEED=0x... KNUT_SCHEDULES=1 build/debug/unit -tc='random clients*'
 #include <doctest/doctest.h>
@@ -11,11 +11,16 @@
 #include "base_random.h"
 #include "sim/simulation.h"
 
-constexpr uint64_t SCHEDULES = 200;
+constexpr uint64_t SCHEDULES = 200, SCHEDULES_LONG = 5000;
+
+static uint64_t schedules_wanted() {
+    const char *given = getenv("KNUT_SCHEDULES");
+    if (given) return strtoull(given, nullptr, 0);
+    return getenv("KNUT_LONG") ? SCHEDULES_LONG : SCHEDULES;
+}
 
 TEST_CASE("random clients find every promise kept [MQTT-4.3.2-1 to -5, 4.3.3-1 to -13, 4.6.0-5, N5-20]") {
-    const char *given = getenv("KNUT_SCHEDULES");
-    uint64_t schedules = given ? strtoull(given, nullptr, 0) : SCHEDULES;
+    uint64_t schedules = schedules_wanted();
     Random random;
     uint64_t received = 0;
     for (uint64_t i = 0; i < schedules; i++) {
