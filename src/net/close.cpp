@@ -51,8 +51,10 @@ void conn_end(Conn *c, CloseCause cause, uint16_t ws_code) {
 }
 
 void conn_refuse(Conn *c, CloseCause cause, const char *why) {
-    conn_net(c)->refused++;
-    if (conn_net(c)->events.on_refused) conn_net(c)->events.on_refused(c, cause, why);
+    if (why) {
+        conn_net(c)->refused++;
+        if (conn_net(c)->events.on_refused) conn_net(c)->events.on_refused(c, cause, why);
+    }
     if (cause == CloseCause::BadRequest) conn_end(c, cause, 0);
     else conn_die(c, cause);
 }

@@ -36,7 +36,7 @@ void conn_update_interest(Conn *);
 void conn_die(Conn *, CloseCause);
 // Ends from net's side: flush and close in order, on_closed when the turn ends.
 void conn_end(Conn *, CloseCause, uint16_t ws_code);
-// The same before on_open: tells on_refused instead.
+// The same before on_open: tells on_refused instead, if there is a `why`.
 void conn_refuse(Conn *, CloseCause, const char *why);
 // Is there anything that writing could get rid of?
 bool conn_has_output(const Conn *);

@@ -44,7 +44,8 @@ static void refuse(Conn *c, const Upgrade *u, UpgradeVerdict verdict) {
     char answer[UPGRADE_ANSWER_MAX];
     size_t size = verdict.status ? upgrade_answer(u, verdict.status, answer) : 0;
     if (size) send_plain(c, Bytes(answer, size));
-    conn_refuse(c, CloseCause::BadRequest, verdict.why);
+    bool is_page = verdict.status == 200; // asked for and served: nothing to report
+    conn_refuse(c, CloseCause::BadRequest, is_page ? nullptr : verdict.why);
 }
 
 static void judge_home(Conn *c, const Upgrade &u) {
