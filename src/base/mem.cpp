@@ -89,7 +89,10 @@ size_t mem_take_recent_peak() {
 void mem_setup() {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, 32 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+    // Outboxes come and go with every turn: that must not move the heap's end
+    // each time. What a burst leaves is given back by mem_trim.
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+    mallopt(M_TOP_PAD, 64 * 1024);
     mallopt(M_ARENA_MAX, 1);
 #endif
 }
