@@ -199,12 +199,7 @@ uint64_t broker_next_ms(const Broker *b) {
 // ---- sending clients away --------------------------------------------------
 
 static void send_away(Client *c, Reason reason, End end, const char *why) {
-    if (c->session && c->caps & CAP_REASONS) {
-        char buffer[ENCODE_MAX];
-        Writer w{buffer, buffer + sizeof buffer};
-        disconnect_encode(&w, reason, Bytes());
-        client_send(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
-    }
+    client_send_disconnect(c, reason);
     client_end(c, end, why);
 }
 

@@ -235,12 +235,7 @@ void client_end(Client *c, End end, const char *why) {
 }
 
 Next client_refuse(Client *c, Reason reason, const char *what) {
-    if (c->session && c->caps & CAP_REASONS) {
-        char buffer[ENCODE_MAX];
-        Writer w{buffer, buffer + sizeof buffer};
-        disconnect_encode(&w, reason, Bytes());
-        client_send(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
-    }
+    client_send_disconnect(c, reason);
     c->refusal = reason;
     client_end(c, End::Lost, what);
     return Next::Stop;
@@ -279,6 +274,14 @@ void client_send(Client *c, Bytes packet) {
         log_packet(c, "Sending", static_cast<uint8_t>(packet[0]), "to");
     broker_of(c)->stats.packets_out++;
     conn_send(c->conn, packet);
+}
+
+void client_send_disconnect(Client *c, Reason reason) {
+    if (!c->session || !(c->caps & CAP_REASONS)) return;
+    char buffer[ENCODE_MAX];
+    Writer w{buffer, buffer + sizeof buffer};
+    disconnect_encode(&w, reason, Bytes());
+    client_send(c, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
 }
 
 void client_promise(Client *c, Bytes packet) { client_send(c, packet); }

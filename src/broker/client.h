@@ -53,6 +53,10 @@ const char *client_text(const Client *, char out[CLIENT_TEXT]);
 // Sends a small packet that `encode` writes.
 void client_send(Client *, Bytes packet);
 
+// DISCONNECT with `reason` to a 5.0 client that is connected; others are told
+// nothing [MQTT-3.14.0-1, N5-89].
+void client_send_disconnect(Client *, Reason reason);
+
 // The only way an acknowledgement leaves (CONNACK of success, PUBACK, PUBREC,
 // PUBCOMP, SUBACK, UNSUBACK): each is a promise that something is kept. Sessions
 // live in memory, so it can be given at once; a durable store makes it wait

@@ -202,12 +202,7 @@ static Session *take_over(Broker *b, Bytes id, bool clean) {
     if (!s) return nullptr;
     bool ends = clean || (s->is_online && s->expiry_s == 0);
     if (Client *old = session_client(s)) {
-        if (old->caps & CAP_REASONS) {
-            char buffer[ENCODE_MAX];
-            Writer w{buffer, buffer + sizeof buffer};
-            disconnect_encode(&w, Reason::SessionTakenOver, Bytes());
-            client_send(old, Bytes(buffer, static_cast<size_t>(w.at - buffer)));
-        }
+        client_send_disconnect(old, Reason::SessionTakenOver);
         client_end(old, ends ? End::Replaced : End::TakenOver, "");
     } else if (!ends) {
         session_unpark(b, s);
