@@ -171,3 +171,26 @@ TEST_CASE("a reader of single bytes gets whole frames all the same") {
         CHECK(all == "suback 1 00, t=5000 bytes, t=end");
     }
 }
+
+TEST_CASE("what comes while a backlog drains does not overtake what is queued [MQTT-4.6.0-5]") {
+    Scene s([](Scene *x) { x->options().max_inflight_messages = 0; });
+    SimClient *slow = s.connect({.id = "slow"});
+    slow->subscribe("t", 1);
+    slow->take();
+    s.world.stop_reading(slow->peer);
+    for (int i = 0; i < 100; i++) s.publish("t", KILO, 1);
+    REQUIRE(session_find(s.broker(), "slow")->traffic->queue.size > 0);
+    s.world.stop_reading(slow->peer, 20'000); // reads some: too little for on_drained
+    s.world.settle();
+    uint32_t backlog = slow->peer->conn->backlog;
+    REQUIRE(backlog > DRAINED_LOW);
+    REQUIRE(backlog < OUTBOX_WRITE_AT);
+    s.publish("t", "last", 1);
+    slow->acks = true;
+    s.world.resume_reading(slow->peer);
+    s.world.settle();
+    std::string last;
+    for (const Got &g : slow->take())
+        if (g.type == PUBLISH) last = g.payload;
+    CHECK(last == "last");
+}
